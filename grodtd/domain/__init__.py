@@ -1,0 +1,1 @@
+"""Pure nouns of the trade: they know nobody, hold no clock and do no I/O."""

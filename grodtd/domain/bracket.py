@@ -1,0 +1,241 @@
+"""A bracket: one position under care, from its entry to its end, as far as the venue has told us.
+
+Values only; the machines in `execution/` say how they change. Quantities are units, always >= 0 for orders;
+`open_qty` of a bracket is positive while a position is open (long or short alike) and negative when too much
+was sold. Each chain of replaces is one `LegOrder`: its fills are counted once, whatever id reported them.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from grodtd.domain.instrument import FeeAsset
+from grodtd.domain.market import VolatilityReading
+from grodtd.domain.money import ZERO
+from grodtd.domain.orders import Leg, NewOrder, OrderType, Side, TimeInForce
+from grodtd.domain.policy import Plan
+
+
+class OrderState(StrEnum):
+    """Where one order of ours stands. In flight is a state: sent is not done, asked-to-cancel is not cancelled."""
+
+    SENT = "sent"
+    UNSURE = "unsure"
+    """The request had no answer: it may live, or come to life late."""
+    WORKING = "working"
+    CANCELLING = "cancelling"
+    REPLACING = "replacing"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    LOST = "lost"
+    """Proven never to have arrived: not found, and too old to arrive."""
+
+
+ALIVE = frozenset({OrderState.SENT, OrderState.UNSURE, OrderState.WORKING, OrderState.CANCELLING, OrderState.REPLACING})
+"""States in which an order may still fill."""
+
+IN_FLIGHT = frozenset({OrderState.SENT, OrderState.UNSURE})
+"""States in which we do not yet know that the venue holds the order."""
+
+
+class Execution(msgspec.Struct, frozen=True):
+    """One fill of an order, kept to drop its duplicates and to undo it when it is busted."""
+
+    exec_id: str
+    qty: Decimal
+    px: Decimal
+    fee: Decimal = ZERO
+    fee_asset: FeeAsset = FeeAsset.QUOTE
+
+
+class LegOrder(msgspec.Struct, frozen=True):
+    """One order of a bracket: what we asked for, and what became of it."""
+
+    leg: Leg
+    client_order_id: str
+    """The id that is, or would be, live; a replace moves it on."""
+    side: Side
+    order_type: OrderType
+    quantity: Decimal
+    """Whole quantity of the chain, fills included, units."""
+    stop_px: Decimal | None = None
+    limit_px: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    reduce_only: bool = False
+    state: OrderState = OrderState.SENT
+    reported_cum: Decimal = ZERO
+    """Highest cumulative quantity any report named."""
+    reported_avg_px: Decimal | None = None
+    executions: tuple[Execution, ...] = ()
+    busts: tuple[Execution, ...] = ()
+    """Executions the venue took back; `exec_id` is the bust's own."""
+    pending: NewOrder | None = None
+    """The replacement on its way."""
+    past_ids: tuple[str, ...] = ()
+    linked_id: str = ""
+    """Client id of the leg the venue links this one with."""
+    sent_ns: int = 0
+    valid_until_ns: int | None = None
+    asked_ns: int = 0
+    """When we last asked the venue something about it (cancel, replace, query)."""
+    cancel_wanted: bool = False
+    """A cancel is owed as soon as the venue knows the order."""
+    reason: str = ""
+
+    @property
+    def cum_qty(self) -> Decimal:
+        """Units filled: the greater of distinct executions' sum and the highest reported cumulative, less busts."""
+        executed = ZERO
+        for execution in self.executions:
+            executed += execution.qty
+        cum = executed if executed > self.reported_cum else self.reported_cum
+        for bust in self.busts:
+            cum -= bust.qty
+        return cum
+
+    @property
+    def alive(self) -> bool:
+        """Whether it may still fill."""
+        return self.state in ALIVE
+
+    @property
+    def leaves_qty(self) -> Decimal:
+        """Units that may still fill; a replace under way counts the larger of both sizes."""
+        if self.state not in ALIVE:
+            return ZERO
+        quantity = self.quantity
+        if self.pending is not None and self.pending.quantity > quantity:
+            quantity = self.pending.quantity
+        leaves = quantity - self.cum_qty
+        return leaves if leaves > 0 else ZERO
+
+    @property
+    def value(self) -> Decimal:
+        """Sum of price x quantity over what filled; quantity without an execution is valued at the reported average."""
+        total, executed = ZERO, ZERO
+        for execution in self.executions:
+            total += execution.qty * execution.px
+            executed += execution.qty
+        if self.reported_cum > executed:
+            px = self.reported_avg_px or self.limit_px or self.stop_px
+            if px is not None:
+                total += (self.reported_cum - executed) * px
+        for bust in self.busts:
+            total -= bust.qty * bust.px
+        return total
+
+    def fees(self, asset: FeeAsset) -> Decimal:
+        """Fees paid in `asset` so far, busted executions' fees given back."""
+        total = ZERO
+        for execution in self.executions:
+            if execution.fee_asset is asset:
+                total += execution.fee
+        for bust in self.busts:
+            if bust.fee_asset is asset:
+                total -= bust.fee
+        return total
+
+
+class Phase(StrEnum):
+    """A bracket's life."""
+
+    WAITING = "waiting"
+    """The entry may fill; nothing sellable is held."""
+    OPEN = "open"
+    """A position is held and guarded."""
+    EXITING = "exiting"
+    """Getting out at market, for good."""
+    CLOSING = "closing"
+    """Flat, but something could still fill."""
+    CLOSED = "closed"
+    RESIDUE = "residue"
+    """What is left cannot be sold: an end state, with its value."""
+    RELEASED = "released"
+    """Handed back to its owner: facts are still booked, nothing is placed."""
+    EXTERNALLY_CLOSED = "externally_closed"
+
+
+ENDED = frozenset({Phase.CLOSED, Phase.RESIDUE, Phase.RELEASED, Phase.EXTERNALLY_CLOSED})
+
+
+class ExitState(StrEnum):
+    """What the pair of exits is doing (the one-cancels-other machine)."""
+
+    GUARD = "guard"
+    """The stop guards; the target rests or is watched here."""
+    TAKE = "take"
+    """The target was touched: the stop goes first, then the target sells."""
+    LEAVE = "leave"
+    """Everything resting goes, then a marketable exit sells what is open."""
+
+
+class Levels(msgspec.Struct, frozen=True):
+    """The plan of a trade, fixed when its first unit filled. Prices in quote currency per unit."""
+
+    entry_px: Decimal
+    stop_px: Decimal
+    target_px: Decimal | None
+    ratio: Decimal | None = None
+    atr_px: Decimal | None = None
+    fallback: bool = False
+    stop_given: bool = False
+    target_given: bool = False
+
+    @property
+    def risk(self) -> Decimal:
+        """|entry - stop| per unit."""
+        return abs(self.entry_px - self.stop_px)
+
+
+class Bracket(msgspec.Struct, frozen=True):
+    """One position under care. `stop_px` and `target_px` are the levels in force; `levels` the initial plan."""
+
+    bracket_id: str
+    symbol: str
+    side: Side
+    strategy: str
+    policy_fingerprint: str
+    plan: Plan
+    plan_reason: str
+    entry_qty_wanted: Decimal
+    orders: tuple[LegOrder, ...] = ()
+    phase: Phase = Phase.WAITING
+    exits: ExitState = ExitState.GUARD
+    levels: Levels | None = None
+    stop_px: Decimal | None = None
+    target_px: Decimal | None = None
+    given_stop_px: Decimal | None = None
+    given_target_px: Decimal | None = None
+    reading: VolatilityReading | None = None
+    """The VolatilityReading it began with; dropped once levels are set."""
+    stop_generation: int = 0
+    target_generation: int = 0
+    exit_generation: int = 0
+    remedy_generation: int = 0
+    """Last generation used for each leg: `client_order_id` counts them."""
+    frozen_reason: str = ""
+    exit_reason: str = ""
+    """Why we leave at market; sticky."""
+    exit_attempts: int = 0
+    exit_retry_at_ns: int | None = None
+    stop_failures: int = 0
+    stop_retry_at_ns: int | None = None
+    target_failures: int = 0
+    target_retry_at_ns: int | None = None
+    take_generation: int = 0
+    """Target generation in use when the present TAKE began: a higher one means its order was sent."""
+    local_stop_until_ns: int | None = None
+    """While set, the stop is watched here because the venue refuses it; at this time we leave."""
+    entry_deadline_ns: int | None = None
+    last_px: Decimal | None = None
+    """Last exit-side price a fact about this bracket carried."""
+    naked_since_ns: int | None = None
+    naked_ns: int = 0
+    """Total time open_qty was not covered, nanoseconds."""
+    opened_ns: int = 0
+    closed_ns: int | None = None
+    incidents: int = 0
+    """Over-exits neutralised (rule 5)."""

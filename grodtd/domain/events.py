@@ -1,0 +1,218 @@
+"""Facts the engine takes in, one type each. Times: `ts_event_ns` the venue's clock, `ts_received_ns` ours.
+
+`OrderReport` and `ExecutionReport` (orders.py), `Quote` and `Bar` (market.py) are facts too; `Event` is them all.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from grodtd.domain.capabilities import Capabilities
+from grodtd.domain.instrument import FeeAsset, Instrument
+from grodtd.domain.market import Quote, VolatilityReading
+from grodtd.domain.money import ZERO
+from grodtd.domain.orders import ExecutionReport, OrderReport, Side
+from grodtd.domain.policy import Policy
+
+
+class PoliciesLoaded(msgspec.Struct, frozen=True, tag=True):
+    """The configuration in force from now on: one policy a strategy, `default` always among them."""
+
+    policies: dict[str, Policy]
+    ts_received_ns: int = 0
+
+
+class InstrumentsLoaded(msgspec.Struct, frozen=True, tag=True):
+    """Trading rules of symbols, new or refreshed."""
+
+    instruments: tuple[Instrument, ...]
+    ts_received_ns: int = 0
+
+
+class CapabilitiesLearned(msgspec.Struct, frozen=True, tag=True):
+    """What the connected venue can do."""
+
+    capabilities: Capabilities
+    ts_received_ns: int = 0
+
+
+class BracketRequested(msgspec.Struct, frozen=True, tag=True):
+    """Somebody wants a position looked after: one that exists (`filled_qty` > 0), or an entry order's to come.
+
+    Levels are computed from `reading` and the policy unless given. `quantity` is the whole entry's, units.
+    """
+
+    bracket_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    entry_client_order_id: str = ""
+    """The entry order at the venue; empty when the fill itself is handed in."""
+    filled_qty: Decimal = ZERO
+    filled_px: Decimal | None = None
+    fee: Decimal = ZERO
+    fee_asset: FeeAsset = FeeAsset.QUOTE
+    strategy: str = "default"
+    stop_px: Decimal | None = None
+    target_px: Decimal | None = None
+    reading: VolatilityReading = VolatilityReading()
+    account_qty: Decimal | None = None
+    """The account's signed position in the symbol, when known: it decides whether a reduce-only pair is safe."""
+    last_px: Decimal | None = None
+    """Last price on the exit side, when known: a stop already through it is a stop that was hit."""
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class RequestRefused(msgspec.Struct, frozen=True, tag=True):
+    """The venue refused a request of ours, definitively: nothing happened. `code` is our stable word for why."""
+
+    client_order_id: str
+    verb: str
+    """submit | cancel | replace"""
+    code: str
+    reason: str = ""
+    replacement_id: str = ""
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class RequestUnknown(msgspec.Struct, frozen=True, tag=True):
+    """A request had no answer: it may have happened, or may happen late."""
+
+    client_order_id: str
+    verb: str
+    reason: str = ""
+    replacement_id: str = ""
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class RequestNotSent(msgspec.Struct, frozen=True, tag=True):
+    """A request provably never left this process."""
+
+    client_order_id: str
+    verb: str
+    reason: str = ""
+    replacement_id: str = ""
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class OrderNotFound(msgspec.Struct, frozen=True, tag=True):
+    """The venue answered a query that it knows no such order, and no fill of it either.
+
+    Not proof by itself: the question was put at `asked_ns`, and the answer may be `read_lag_s` old.
+    """
+
+    client_order_id: str
+    asked_ns: int
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class BracketReconciled(msgspec.Struct, frozen=True, tag=True):
+    """Every order of a bracket was asked for at the venue, and the answers were handed in before this."""
+
+    bracket_id: str
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class PositionReported(msgspec.Struct, frozen=True, tag=True):
+    """The account's signed position in one symbol; not all of it need be ours."""
+
+    symbol: str
+    quantity: Decimal
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class LinkStatus(msgspec.Struct, frozen=True, tag=True):
+    """The connection to the venue came up or went down."""
+
+    up: bool
+    reason: str = ""
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class TimerFired(msgspec.Struct, frozen=True, tag=True):
+    """Time has reached a deadline the engine asked to be woken at."""
+
+    ts_event_ns: int
+    ts_received_ns: int
+
+
+class LevelsChangeRequested(msgspec.Struct, frozen=True, tag=True):
+    """Move a stop or a target by hand. A stop is loosened only with `allow_loosen` and a reason."""
+
+    bracket_id: str
+    stop_px: Decimal | None = None
+    target_px: Decimal | None = None
+    reason: str = ""
+    allow_loosen: bool = False
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class ReleaseRequested(msgspec.Struct, frozen=True, tag=True):
+    """Stop looking after a bracket: our exits are cancelled unless `keep_orders`, the position stays."""
+
+    bracket_id: str
+    reason: str
+    keep_orders: bool = False
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class FlattenRequested(msgspec.Struct, frozen=True, tag=True):
+    """Get out of a bracket now, whatever its levels. `exit_reason` lands in its record."""
+
+    bracket_id: str
+    reason: str = ""
+    exit_reason: str = "manual"
+    last_px: Decimal | None = None
+    """Last price on the exit side, when known: the collar of the exit is put round it."""
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class EntriesPaused(msgspec.Struct, frozen=True, tag=True):
+    """Kill switch: no new brackets, no new entries. Stops keep working."""
+
+    reason: str = ""
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class EntriesResumed(msgspec.Struct, frozen=True, tag=True):
+    """New brackets are welcome again."""
+
+    reason: str = ""
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+Event = (
+    PoliciesLoaded
+    | InstrumentsLoaded
+    | CapabilitiesLearned
+    | BracketRequested
+    | ExecutionReport
+    | OrderReport
+    | RequestRefused
+    | RequestUnknown
+    | RequestNotSent
+    | OrderNotFound
+    | BracketReconciled
+    | PositionReported
+    | LinkStatus
+    | Quote
+    | TimerFired
+    | LevelsChangeRequested
+    | ReleaseRequested
+    | FlattenRequested
+    | EntriesPaused
+    | EntriesResumed
+)

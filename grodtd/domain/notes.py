@@ -1,0 +1,69 @@
+"""Notes: decisions in a form a person can follow. The journal keeps them, `explain` puts them in words."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class NoteKind(StrEnum):
+    """What a note tells. The words of `explain` are keyed on these."""
+
+    BRACKET_OPENED = "bracket_opened"
+    PLAN_CHOSEN = "plan_chosen"
+    LEVELS_SET = "levels_set"
+    ENTRY_FILLED = "entry_filled"
+    ENTRY_ENDED = "entry_ended"
+    ENTRY_TIMED_OUT = "entry_timed_out"
+    STOP_PLACED = "stop_placed"
+    STOP_GROWN = "stop_grown"
+    STOP_RESTING = "stop_resting"
+    TARGET_PLACED = "target_placed"
+    TARGET_RESTING = "target_resting"
+    TARGET_TOUCHED = "target_touched"
+    TARGET_MISSED = "target_missed"
+    TARGET_LOST = "target_lost"
+    EXITS_SHRUNK = "exits_shrunk"
+    EXIT_FILLED = "exit_filled"
+    STOP_REFUSED = "stop_refused"
+    STOP_LOST = "stop_lost"
+    LOCAL_STOP = "local_stop"
+    STOP_CROSSED = "stop_crossed"
+    LEAVING = "leaving"
+    EXIT_SENT = "exit_sent"
+    CANCEL_ASKED = "cancel_asked"
+    NAKED = "naked"
+    COVERED = "covered"
+    OVERSOLD = "oversold"
+    RESIDUE = "residue"
+    CLOSED = "closed"
+    REOPENED = "reopened"
+    FROZEN = "frozen"
+    THAWED = "thawed"
+    UNKNOWN_OUTCOME = "unknown_outcome"
+    PROVEN_DEAD = "proven_dead"
+    LEVELS_CHANGED = "levels_changed"
+    CHANGE_REFUSED = "change_refused"
+    RELEASED = "released"
+    DEMOTED = "demoted"
+    ENTRIES_PAUSED = "entries_paused"
+    ENTRIES_RESUMED = "entries_resumed"
+    ORPHAN = "orphan"
+    IGNORED = "ignored"
+
+
+class Severity(StrEnum):
+    """How loudly a note is told."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ALARM = "alarm"
+
+
+class Note(msgspec.Struct, frozen=True, tag=True):
+    """One decision: which bracket, when, what kind, and the numbers it rests on (already as text)."""
+
+    kind: NoteKind
+    bracket_id: str
+    ts_ns: int
+    data: dict[str, str] = {}
+    severity: Severity = Severity.INFO

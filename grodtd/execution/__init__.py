@@ -1,0 +1,1 @@
+"""Pure decisions, one machine or formula a file: facts in, intentions out."""

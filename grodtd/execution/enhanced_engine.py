@@ -1,0 +1,432 @@
+"""The execution engine: one writer, no await. `process(event)` folds a fact into the state and returns what follows.
+
+Journalled facts, folded again through a new engine, give the same state and the same commands, byte for byte:
+nothing here reads a clock, draws a number or iterates a set. The engine is told the venue's abilities, the trading
+rules and the policies as facts, too.
+"""
+
+import heapq
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from grodtd.domain.bracket import ENDED, Bracket, ExitState, OrderState, Phase
+from grodtd.domain.capabilities import Capabilities, StopOrders
+from grodtd.domain.commands import Command, Reconcile
+from grodtd.domain.errors import Refused, Surprise
+from grodtd.domain.events import (
+    BracketReconciled,
+    BracketRequested,
+    CapabilitiesLearned,
+    EntriesPaused,
+    EntriesResumed,
+    Event,
+    FlattenRequested,
+    InstrumentsLoaded,
+    LevelsChangeRequested,
+    LinkStatus,
+    OrderNotFound,
+    PoliciesLoaded,
+    PositionReported,
+    ReleaseRequested,
+    RequestNotSent,
+    RequestRefused,
+    RequestUnknown,
+    TimerFired,
+)
+from grodtd.domain.ids import check_bracket_id
+from grodtd.domain.instrument import Instrument
+from grodtd.domain.market import Quote
+from grodtd.domain.notes import Note, NoteKind, Severity
+from grodtd.domain.orders import ExecutionReport, Leg, OrderReport
+from grodtd.domain.outcome import NOTHING_HAPPENED, Outcome
+from grodtd.domain.policy import Plan, Policy
+from grodtd.execution.bracket_order_manager import BracketOrderManager, next_deadline_ns
+from grodtd.execution.ladder import demote
+from grodtd.execution.levels import change_stop, is_looser
+from grodtd.execution.oco_emulator import Touch
+from grodtd.execution.placement import choose_plan
+from grodtd.execution.terms import Step, Terms
+from grodtd.execution.trigger_book import TriggerBook
+
+_ORDER_FACTS = (ExecutionReport, OrderReport, RequestRefused, RequestUnknown, RequestNotSent, OrderNotFound)
+
+
+class Engine:
+    """Every bracket of one account. The only writer of their state."""
+
+    def __init__(self) -> None:
+        """Begin with no knowledge: policies, instruments and capabilities arrive as facts."""
+        self._brackets: dict[str, Bracket] = {}
+        self._entry_orders: dict[str, str] = {}
+        self._policies: dict[str, Policy] = {"default": Policy()}
+        self._instruments: dict[str, Instrument] = {}
+        self._capabilities = Capabilities()
+        self._terms: dict[tuple[str, str], Terms] = {}
+        self._policies_in_use: dict[str, Policy] = {}
+        self._open_on_symbol: dict[str, int] = {}
+        self._book = TriggerBook()
+        self._deadlines: list[tuple[int, str]] = []
+        self._due: dict[str, int | None] = {}
+        self._paused = ""
+        self._now_ns = 0
+        """Time of the fact being folded in; never read before a fact sets it."""
+        self._active = 0
+        self._pairs: dict[str, dict[str, None]] = {}
+        """Brackets with a reduce-only pair, by symbol."""
+        self._manager = BracketOrderManager()
+
+    # -- what anybody may read ------------------------------------------------------------------------------
+
+    @property
+    def next_deadline_ns(self) -> int | None:
+        """When the engine wants a TimerFired at the latest; None: when nothing else happens, never."""
+        while self._deadlines and self._due.get(self._deadlines[0][1]) != self._deadlines[0][0]:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
+
+    @property
+    def entries_paused(self) -> str:
+        """Why new brackets are refused; empty when they are not."""
+        return self._paused
+
+    def bracket(self, bracket_id: str) -> Bracket | None:
+        """Return one bracket as it stands."""
+        return self._brackets.get(bracket_id)
+
+    def brackets(self) -> Iterator[Bracket]:
+        """All brackets still known, in the order they began."""
+        return iter(self._brackets.values())
+
+    def terms(self, bracket: Bracket) -> Terms:
+        """Return what a bracket lives under."""
+        key = (bracket.policy_fingerprint, bracket.symbol)
+        terms = self._terms.get(key)
+        if terms is None:
+            policy = self._policies_in_use[bracket.policy_fingerprint]
+            terms = Terms.of(policy, self._instruments[bracket.symbol], self._capabilities)
+            self._terms[key] = terms
+        return terms
+
+    def forget(self, bracket_id: str) -> None:
+        """Drop an ended bracket from memory; its story is in the journal. A living one is kept."""
+        bracket = self._brackets.get(bracket_id)
+        if bracket is not None and bracket.phase in ENDED:
+            del self._brackets[bracket_id]
+            self._due.pop(bracket_id, None)
+            for order in bracket.orders:
+                if order.leg is Leg.ENTRY:
+                    self._entry_orders.pop(order.client_order_id, None)
+
+    # -- the fold -------------------------------------------------------------------------------------------
+
+    def process(self, event: Event) -> Outcome:
+        """Fold one fact in and return the commands and notes it leads to.
+
+        Raises: Refused - the caller asked for something that is not done; nothing changed.
+        A report no machine has a row for freezes its bracket with the stop in place; it does not raise.
+        """
+        if isinstance(event, Quote):
+            return self._quote(event)
+        self._now_ns = event.ts_received_ns
+        if isinstance(event, _ORDER_FACTS):
+            return self._order_fact(event)
+        if isinstance(event, BracketRequested):
+            return self._request(event)
+        if isinstance(event, TimerFired):
+            return self._timer(event)
+        if isinstance(event, FlattenRequested | ReleaseRequested | LevelsChangeRequested):
+            return self._by_hand(event)
+        if isinstance(event, BracketReconciled):
+            return self._thaw(event)
+        return self._setting(event)
+
+    def _setting(self, event: Event) -> Outcome:
+        """Policies, trading rules, abilities, switches: what brackets live under."""
+        if isinstance(event, PoliciesLoaded):
+            self._policies = dict(event.policies)
+        elif isinstance(event, InstrumentsLoaded):
+            for instrument in event.instruments:
+                self._instruments[instrument.symbol] = instrument
+            self._terms.clear()
+        elif isinstance(event, CapabilitiesLearned):
+            self._capabilities = event.capabilities
+            self._terms.clear()
+        elif isinstance(event, EntriesPaused):
+            self._paused = event.reason or "paused by the operator"
+            step = Step(event.ts_received_ns)
+            step.tell(NoteKind.ENTRIES_PAUSED, Severity.WARNING, reason=self._paused)
+            return Outcome((), tuple(step.notes))
+        elif isinstance(event, EntriesResumed):
+            self._paused = ""
+            step = Step(event.ts_received_ns)
+            step.tell(NoteKind.ENTRIES_RESUMED, reason=event.reason or None)
+            return Outcome((), tuple(step.notes))
+        elif isinstance(event, PositionReported | LinkStatus):
+            pass
+        return Outcome()
+
+    def _request(self, event: BracketRequested) -> Outcome:
+        bracket_id = check_bracket_id(event.bracket_id)
+        if bracket_id in self._brackets:
+            raise Refused(f"bracket {bracket_id} exists already", code="duplicate_id")
+        if event.quantity <= 0:
+            raise Refused(f"bracket {bracket_id}: quantity {event.quantity} is not positive", code="bad_quantity")
+        policy = self._policies.get(event.strategy)
+        if policy is None:
+            known = ", ".join(sorted(self._policies))
+            raise Refused(
+                f"no strategy named {event.strategy!r} is configured; known: {known}", code="unknown_strategy"
+            )
+        instrument = self._instruments.get(event.symbol)
+        if instrument is None:
+            raise Refused(f"{event.symbol} is not configured: add it to instruments.yaml", code="unknown_symbol")
+        exists = event.filled_qty > 0
+        if not exists:
+            self._check_entry(event, policy)
+        fingerprint = policy.fingerprint
+        self._policies_in_use.setdefault(fingerprint, policy)
+        plan, why = choose_plan(
+            self._capabilities,
+            policy,
+            side=event.side,
+            others_on_symbol=self._open_on_symbol.get(event.symbol, 0),
+            account_qty=event.account_qty,
+            open_qty=event.filled_qty,
+        )
+        key = (fingerprint, event.symbol)
+        terms = self._terms.get(key)
+        if terms is None:
+            terms = self._terms[key] = Terms.of(policy, instrument, self._capabilities)
+        step = Step(event.ts_received_ns, bracket_id)
+        bracket = self._manager.open(step, terms, event, plan, why)
+        if event.entry_client_order_id:
+            self._entry_orders[event.entry_client_order_id] = bracket_id
+        others = self._demote_pairs(event.symbol)
+        outcome = self._keep(step, None, bracket, terms)
+        if others:
+            return Outcome(outcome.commands + others.commands, outcome.notes + others.notes)
+        return outcome
+
+    def _check_entry(self, event: BracketRequested, policy: Policy) -> None:
+        """Refuse what may be refused: an entry that has not filled yet."""
+        if self._paused:
+            raise Refused(f"new entries are paused: {self._paused}", code="entries_paused")
+        active = self._active
+        limit = policy.bracket_orders.max_active_brackets
+        if active >= limit:
+            raise Refused(
+                f"{active} brackets are active and bracket_orders.max_active_brackets is {limit}", code="too_many"
+            )
+        synthetic = self._capabilities.stop_orders is StopOrders.NONE and not self._capabilities.native_oco
+        if synthetic and not policy.protection.allow_synthetic:
+            raise Refused(
+                f"{self._capabilities.name} has no stop orders: nothing would protect the position while this program "
+                "is down; set protection.allow_synthetic to accept that",
+                code="unprotected",
+            )
+        side_px = (event.stop_px, event.target_px)
+        if all(px is not None for px in side_px):
+            stop_px, target_px = side_px
+            assert stop_px is not None
+            assert target_px is not None
+            if (target_px - stop_px) * event.side.sign <= 0:
+                raise Refused(
+                    f"stop {stop_px} and target {target_px} are the wrong way round for a {event.side.value}",
+                    code="bad_levels",
+                )
+
+    def _demote_pairs(self, symbol: str) -> Outcome | None:
+        """A second bracket on a symbol ends the reduce-only pairs there: the venue trims by account."""
+        pairs = self._pairs.pop(symbol, None)
+        if not pairs:
+            return None
+        commands: list[Command] = []
+        notes: list[Note] = []
+        for bracket_id in pairs:
+            bracket = self._brackets[bracket_id]
+            if bracket.plan is not Plan.PAIR_REDUCE_ONLY or bracket.phase in ENDED:
+                continue
+            terms = self.terms(bracket)
+            step = Step(self._now_ns, bracket.bracket_id)
+            after = demote(step, bracket, "another bracket opened on the symbol")
+            outcome = self._keep(step, bracket, self._manager.settle(step, after, terms), terms)
+            commands.extend(outcome.commands)
+            notes.extend(outcome.notes)
+        return Outcome(tuple(commands), tuple(notes))
+
+    def _order_fact(self, event: Event) -> Outcome:
+        assert isinstance(event, _ORDER_FACTS)
+        client_id = event.client_order_id
+        bracket_id = self._entry_orders.get(client_id) or client_id.rpartition(".")[0]
+        bracket = self._brackets.get(bracket_id)
+        if bracket is None:
+            return NOTHING_HAPPENED  # not ours
+        step = Step(event.ts_received_ns, bracket_id)
+        terms = self.terms(bracket)
+        try:
+            after = self._manager.fact(step, bracket, terms, event)
+        except Surprise as surprise:
+            return self._freeze(bracket, terms, event, surprise)
+        return self._keep(step, bracket, after, terms)
+
+    def _freeze(self, bracket: Bracket, terms: Terms, event: Event, surprise: Surprise) -> Outcome:
+        """No row for a report: the bracket keeps its stop and asks to be reconciled; fills are booked all the same."""
+        assert isinstance(event, _ORDER_FACTS)
+        step = Step(event.ts_received_ns, bracket.bracket_id)
+        step.tell(NoteKind.FROZEN, Severity.ALARM, why=str(surprise))
+        step.commands.append(Reconcile(bracket.bracket_id))
+        frozen = replace(bracket, frozen_reason=str(surprise))
+        try:
+            after = self._manager.fact(step, frozen, terms, event)
+        except Surprise:
+            after = frozen  # not even the order it names has a row for it
+        return self._keep(step, bracket, after, terms)
+
+    def _thaw(self, event: BracketReconciled) -> Outcome:
+        """The bracket was compared with the venue, order by order: what it knows is true again."""
+        bracket = self._brackets.get(event.bracket_id)
+        if bracket is None or not bracket.frozen_reason:
+            return NOTHING_HAPPENED
+        terms = self.terms(bracket)
+        step = Step(event.ts_received_ns, event.bracket_id)
+        step.tell(NoteKind.THAWED, was=bracket.frozen_reason)
+        try:
+            after = self._manager.settle(step, replace(bracket, frozen_reason=""), terms)
+        except Surprise:
+            return NOTHING_HAPPENED  # still nothing we understand: it stays frozen, stop in place
+        return self._keep(step, bracket, after, terms)
+
+    def _quote(self, quote: Quote) -> Outcome:
+        touched = self._book.touched(quote)
+        if not touched:
+            return NOTHING_HAPPENED
+        self._now_ns = quote.ts_received_ns
+        commands: list[Command] = []
+        notes: list[Note] = []
+        for bracket_id, touch in touched:
+            bracket = self._brackets[bracket_id]
+            terms = self.terms(bracket)
+            step = Step(quote.ts_received_ns, bracket_id)
+            after = self._manager.touched(step, bracket, terms, touch, quote.exit_px(bracket.side))
+            outcome = self._keep(step, bracket, after, terms)
+            commands.extend(outcome.commands)
+            notes.extend(outcome.notes)
+        return Outcome(tuple(commands), tuple(notes))
+
+    def _timer(self, event: TimerFired) -> Outcome:
+        now_ns = event.ts_received_ns
+        commands: list[Command] = []
+        notes: list[Note] = []
+        due = []
+        while (due_ns := self.next_deadline_ns) is not None and due_ns <= now_ns:
+            _, bracket_id = heapq.heappop(self._deadlines)
+            self._due[bracket_id] = None
+            due.append(bracket_id)
+        for bracket_id in due:
+            bracket = self._brackets[bracket_id]
+            terms = self.terms(bracket)
+            step = Step(now_ns, bracket_id)
+            outcome = self._keep(step, bracket, self._manager.timer(step, bracket, terms), terms)
+            commands.extend(outcome.commands)
+            notes.extend(outcome.notes)
+        if not commands and not notes:
+            return NOTHING_HAPPENED
+        return Outcome(tuple(commands), tuple(notes))
+
+    def _by_hand(self, event: FlattenRequested | ReleaseRequested | LevelsChangeRequested) -> Outcome:
+        bracket = self._brackets.get(event.bracket_id)
+        if bracket is None:
+            raise Refused(f"there is no bracket {event.bracket_id}", code="unknown_bracket")
+        if bracket.phase in ENDED:
+            raise Refused(f"bracket {event.bracket_id} has ended ({bracket.phase.value})", code="ended")
+        terms = self.terms(bracket)
+        step = Step(event.ts_received_ns, event.bracket_id)
+        if isinstance(event, FlattenRequested):
+            after = self._manager.flatten(step, bracket, terms, event)
+        elif isinstance(event, ReleaseRequested):
+            after = self._manager.release(step, bracket, terms, event.reason, event.keep_orders)
+        else:
+            after = self._change_levels(step, bracket, terms, event)
+        return self._keep(step, bracket, after, terms)
+
+    def _change_levels(self, step: Step, bracket: Bracket, terms: Terms, event: LevelsChangeRequested) -> Bracket:
+        """Move levels by hand. Raises Refused, with nothing changed, for a looser stop not asked for by name."""
+        tick = terms.instrument.tick_size
+        stop_px, target_px = bracket.stop_px, bracket.target_px
+        if bracket.levels is None:
+            raise Refused(f"bracket {bracket.bracket_id} has no levels yet: nothing has filled", code="not_open")
+        if event.stop_px is not None:
+            assert stop_px is not None
+            stop_px = change_stop(bracket.side, stop_px, event.stop_px, tick)
+            if bracket.stop_px is not None and is_looser(bracket.side, bracket.stop_px, stop_px):
+                if not event.allow_loosen:
+                    raise Refused(
+                        f"stop {event.stop_px} is looser than {bracket.stop_px}: a stop is never loosened, "
+                        "except by name (allow_loosen) with a reason",
+                        code="looser",
+                    )
+                if not event.reason:
+                    raise Refused("loosening a stop needs a reason: it is kept in the journal", code="no_reason")
+        if event.target_px is not None:
+            target_px = event.target_px
+        step.tell(
+            NoteKind.LEVELS_CHANGED,
+            stop_px=stop_px,
+            was_stop_px=bracket.stop_px,
+            target_px=target_px,
+            was_target_px=bracket.target_px,
+            reason=event.reason or None,
+        )
+        return self._manager.settle(step, replace(bracket, stop_px=stop_px, target_px=target_px), terms)
+
+    # -- keeping what came of it ----------------------------------------------------------------------------
+
+    def _keep(self, step: Step, before: Bracket | None, after: Bracket, terms: Terms) -> Outcome:
+        """Store a bracket, and with it what is watched here and when it wants to be woken."""
+        bracket_id = after.bracket_id
+        self._brackets[bracket_id] = after
+        was_open = before is not None and before.phase not in ENDED
+        is_open = after.phase not in ENDED
+        if was_open != is_open:
+            change = 1 if is_open else -1
+            self._active += change
+            self._open_on_symbol[after.symbol] = self._open_on_symbol.get(after.symbol, 0) + change
+        if after.plan is Plan.PAIR_REDUCE_ONLY:
+            pairs = self._pairs.setdefault(after.symbol, {})
+            if is_open:
+                pairs[bracket_id] = None
+            else:
+                pairs.pop(bracket_id, None)
+        self._watch(after)
+        due_ns = next_deadline_ns(after, terms, step.now_ns)
+        if due_ns != self._due.get(bracket_id):
+            self._due[bracket_id] = due_ns
+            if due_ns is not None:
+                heapq.heappush(self._deadlines, (due_ns, bracket_id))
+        return Outcome(tuple(step.commands), tuple(step.notes))
+
+    def _watch(self, bracket: Bracket) -> None:
+        """Tell the trigger book which levels of a bracket the venue does not watch for us."""
+        stop_px = target_px = None
+        if bracket.phase is Phase.OPEN and not bracket.frozen_reason:
+            if bracket.exits is ExitState.GUARD:
+                if bracket.plan in (Plan.STOP_RESTING, Plan.SYNTHETIC) and not _target_alive(bracket):
+                    waiting = bracket.target_retry_at_ns
+                    if waiting is None or self._now_ns >= waiting:
+                        target_px = bracket.target_px
+                refused = bracket.stop_retry_at_ns is not None or bracket.local_stop_until_ns is not None
+                if bracket.plan is Plan.SYNTHETIC or refused:
+                    stop_px = bracket.stop_px
+            elif not _stop_alive(bracket):
+                stop_px = bracket.stop_px  # swapping: nothing at the venue would catch a fall
+        self._book.watch(bracket.symbol, bracket.bracket_id, bracket.side, Touch.STOP, stop_px)
+        self._book.watch(bracket.symbol, bracket.bracket_id, bracket.side, Touch.TARGET, target_px)
+
+
+def _target_alive(bracket: Bracket) -> bool:
+    return any(order.leg is Leg.TARGET and order.alive for order in bracket.orders)
+
+
+def _stop_alive(bracket: Bracket) -> bool:
+    return any(order.leg is Leg.STOP and order.state is OrderState.WORKING for order in bracket.orders)

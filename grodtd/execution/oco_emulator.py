@@ -1,0 +1,288 @@
+"""The two exits as one-cancels-other, on venues that have such a thing and on those that do not.
+
+The machine speaks of the exits of one open position. Whatever the plan, one rule is never broken: what may still
+sell never adds up to more than what is open (reduce-only pairs excepted, which the venue trims). So a target is
+taken by cancelling the stop, waiting for its *final* filled quantity, and only then selling what is left.
+
+All the ifs are in `classify`; `TABLE` is the machine, keyed (what the exits are doing, what the facts now mean).
+"""
+
+from collections.abc import Callable
+from enum import Enum, auto
+
+from msgspec.structs import replace
+
+from grodtd.domain.bracket import Bracket, ExitState, LegOrder, OrderState
+from grodtd.domain.errors import Surprise
+from grodtd.domain.notes import NoteKind
+from grodtd.domain.orders import Leg
+from grodtd.domain.policy import Plan
+from grodtd.execution import exit_orders
+from grodtd.execution.coverage import Coverage
+from grodtd.execution.ladder import leave
+from grodtd.execution.terms import Step, Terms
+
+
+class Touch(Enum):
+    """What the market did to a level watched here."""
+
+    NONE = auto()
+    TARGET = auto()
+    STOP = auto()
+
+
+class Trigger(Enum):
+    """What the facts, taken together, mean for the exits."""
+
+    SETTLED = auto()
+    """Every unit is committed to a stop, none to more than one."""
+    SHORT = auto()
+    """Units without an exit."""
+    WAITING = auto()
+    """Units without an exit, and the next attempt is not due yet."""
+    EXCESS = auto()
+    """More may still sell than is open."""
+    TARGET_SHORT = auto()
+    """The stop is in place; the resting target is missing or too small."""
+    TARGET_EXCESS = auto()
+    """The resting target is larger than what is open."""
+    MISPRICED = auto()
+    """A resting exit does not stand at the level in force."""
+    TOUCHED = auto()
+    """The market reached a target watched here."""
+    CROSSED = auto()
+    """The market went through a stop watched here."""
+    EXHAUSTED = auto()
+    """The venue refused the stop for as long as we are willing to watch it ourselves."""
+    BUSY = auto()
+    """Orders that must end first are still alive."""
+    CLEAR = auto()
+    """Nothing of ours may sell any more: the way is free."""
+    SELLING = auto()
+    """The order that takes us out is on its way."""
+    MISSED = auto()
+    """It ended, and units are left."""
+
+
+E, T = ExitState, Trigger
+Rule = Callable[[Step, Bracket, Terms, Coverage], Bracket]
+
+
+def nothing(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """Nothing is owed."""
+    return bracket
+
+
+def cover_rest(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """Protect the units that have no exit: an additional stop (or linked pair); merged by amending when it must be."""
+    missing = cover.sellable_qty - cover.committed_qty
+    bracket = replace(bracket, stop_retry_at_ns=None)
+    if bracket.plan is Plan.SYNTHETIC:
+        return bracket
+    stops = [order for order in bracket.orders if order.leg is Leg.STOP and order.alive]
+    alone = terms.instrument.sellable(missing, bracket.stop_px) if bracket.stop_px else missing
+    crowded = len(stops) >= terms.policy.protection.max_stops
+    if not alone or crowded:
+        for order in stops:
+            total = order.quantity + missing
+            if exit_orders.can_amend(terms, order, total, order.stop_px):
+                return exit_orders.amend(
+                    step, bracket, terms, order, total, stop_px=order.stop_px, limit_px=order.limit_px
+                )
+    if not alone:
+        # Too small to stand alone, and nothing here can grow: the newest stop makes room for one that holds both.
+        return exit_orders.cancel(step, bracket, stops[-1]) if stops else bracket
+    if exit_orders.uses_pair(bracket):
+        return exit_orders.place_pair(step, bracket, terms, alone)
+    return exit_orders.place_stop(step, bracket, terms, alone)
+
+
+def shrink_exits(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """Take off what is committed beyond what is open: a partial exit shrinks its sibling, it never kills it."""
+    excess = cover.committed_qty - cover.going_qty - cover.sellable_qty
+    local_target = bracket.plan in (Plan.STOP_RESTING, Plan.SYNTHETIC)
+    leg = Leg.TARGET if cover.target_qty > 0 and local_target else Leg.STOP  # the stop is the last to go
+    return exit_orders.shrink(step, bracket, terms, leg, excess)
+
+
+def place_target(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """Rest the target beside the stop, for what is open and not yet in a target."""
+    missing = cover.sellable_qty - cover.target_qty
+    alone = terms.instrument.sellable(missing, bracket.target_px) if bracket.target_px else missing
+    bracket = replace(bracket, target_retry_at_ns=None)
+    if alone:
+        return exit_orders.place_target(step, bracket, terms, alone, at_once=False)
+    return bracket
+
+
+def shrink_target(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """Take the resting target down to what is open."""
+    going = sum(
+        (o.leaves_qty for o in bracket.orders if o.leg is Leg.TARGET and o.alive and o.cancel_wanted),
+        start=cover.sellable_qty * 0,
+    )
+    return exit_orders.shrink(step, bracket, terms, Leg.TARGET, cover.target_qty - going - cover.sellable_qty)
+
+
+def reprice(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """Move resting exits to the levels in force: in one step where the venue can, else cancel and place again."""
+    for order in bracket.orders:
+        if not _mispriced(order, bracket):
+            continue
+        stop_px = bracket.stop_px if order.leg is Leg.STOP else None
+        limit_px = bracket.target_px if order.leg is Leg.TARGET else None
+        if exit_orders.can_amend(terms, order, order.quantity, stop_px or limit_px):
+            bracket = exit_orders.amend(step, bracket, terms, order, order.quantity, stop_px=stop_px, limit_px=limit_px)
+        else:
+            bracket = exit_orders.cancel(step, bracket, order)
+    return bracket
+
+
+def begin_take(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """The target was touched: the stop goes first. With no stop resting (synthetic) we sell at once."""
+    step.tell(NoteKind.TARGET_TOUCHED, target_px=bracket.target_px, last_px=bracket.last_px)
+    bracket = replace(bracket, take_generation=bracket.target_generation)
+    if not cover.committed_qty:
+        return exit_orders.place_target(step, bracket, terms, cover.sellable_qty, at_once=True)
+    return exit_orders.cancel_all(step, bracket, Leg.STOP, Leg.TARGET)
+
+
+def take(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """The stop is finally gone: sell what it left, at the target or better, now or not at all."""
+    return exit_orders.place_target(step, bracket, terms, cover.sellable_qty, at_once=True)
+
+
+def protect_again(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """The price fell back before we sold everything: the stop returns for what is left."""
+    step.tell(NoteKind.TARGET_MISSED, open_qty=cover.open_qty)
+    return cover_rest(step, bracket, terms, cover)
+
+
+def stop_was_hit(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """The market is through a stop that is watched here: get out."""
+    step.tell(NoteKind.STOP_CROSSED, stop_px=bracket.stop_px, last_px=bracket.last_px)
+    return get_out(step, leave(step, bracket, "stop", "the market is through the stop watched here"), terms, cover)
+
+
+def ladder_ends(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """The venue would not take a stop in all that time: get out."""
+    return get_out(step, leave(step, bracket, "stop", "the venue refused the stop too often"), terms, cover)
+
+
+def get_out(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """Ask every resting exit to go; with none left, sell."""
+    if not cover.exits_alive:
+        return exit_orders.place_exit(step, bracket, terms, cover.sellable_qty)
+    return exit_orders.cancel_all(step, bracket, Leg.STOP, Leg.TARGET)
+
+
+def sell(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """Send the marketable exit for what is open: wider than the last one, in the end at market."""
+    return exit_orders.place_exit(step, bracket, terms, cover.sellable_qty)
+
+
+TABLE: dict[tuple[ExitState, Trigger], tuple[ExitState, Rule]] = {
+    (E.GUARD, T.SETTLED): (E.GUARD, nothing),
+    (E.GUARD, T.SHORT): (E.GUARD, cover_rest),
+    (E.GUARD, T.WAITING): (E.GUARD, nothing),  # the venue refused the stop; the next attempt has its time
+    (E.GUARD, T.EXCESS): (E.GUARD, shrink_exits),
+    (E.GUARD, T.TARGET_SHORT): (E.GUARD, place_target),
+    (E.GUARD, T.TARGET_EXCESS): (E.GUARD, shrink_target),  # the stop filled in part
+    (E.GUARD, T.MISPRICED): (E.GUARD, reprice),
+    (E.GUARD, T.TOUCHED): (E.TAKE, begin_take),
+    (E.GUARD, T.CROSSED): (E.LEAVE, stop_was_hit),
+    (E.GUARD, T.EXHAUSTED): (E.LEAVE, ladder_ends),
+    (E.TAKE, T.BUSY): (E.TAKE, nothing),  # the stop may still fill while its cancel travels
+    (E.TAKE, T.CLEAR): (E.TAKE, take),
+    (E.TAKE, T.SELLING): (E.TAKE, nothing),
+    (E.TAKE, T.MISSED): (E.GUARD, protect_again),
+    (E.TAKE, T.CROSSED): (E.LEAVE, stop_was_hit),  # fell from the target through the stop while we swapped
+    (E.LEAVE, T.BUSY): (E.LEAVE, get_out),
+    (E.LEAVE, T.CLEAR): (E.LEAVE, sell),
+    (E.LEAVE, T.SELLING): (E.LEAVE, nothing),
+    (E.LEAVE, T.WAITING): (E.LEAVE, nothing),  # the exit was refused; the next attempt has its time
+}
+"""(what the exits do, what the facts mean) -> (what they do next, the rule that writes the commands)."""
+
+
+def classify(bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch, now_ns: int) -> Trigger:
+    """Name what the facts mean for the exits of an open, sellable position."""
+    state = bracket.exits
+    if state is E.GUARD:
+        return _classify_guard(bracket, terms, cover, touch, now_ns)
+    if state is E.TAKE:
+        if touch is Touch.STOP:
+            return T.CROSSED
+        if any(order.leg is Leg.STOP and order.alive for order in bracket.orders):
+            return T.BUSY
+        if cover.exits_alive:
+            return T.SELLING
+        return T.MISSED if bracket.target_generation > bracket.take_generation else T.CLEAR
+    if any(order.leg is Leg.EXIT and order.alive for order in bracket.orders):
+        return T.SELLING
+    if cover.exits_alive:
+        return T.BUSY
+    if bracket.exit_retry_at_ns is not None and now_ns < bracket.exit_retry_at_ns:
+        return T.WAITING
+    return T.CLEAR
+
+
+def _classify_guard(bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch, now_ns: int) -> Trigger:
+    if touch is Touch.STOP:
+        return T.CROSSED
+    if touch is Touch.TARGET:
+        return T.TOUCHED
+    open_qty = cover.sellable_qty
+    if cover.committed_qty < open_qty:
+        if bracket.local_stop_until_ns is not None and now_ns >= bracket.local_stop_until_ns:
+            return T.EXHAUSTED
+        if bracket.plan is Plan.SYNTHETIC:
+            return T.SETTLED  # both levels are watched here
+        if bracket.stop_retry_at_ns is not None and now_ns < bracket.stop_retry_at_ns:
+            return T.WAITING
+        return T.SHORT
+    if cover.committed_qty - cover.going_qty > open_qty:
+        return T.EXCESS
+    if bracket.plan is Plan.PAIR_REDUCE_ONLY and bracket.target_px is not None:
+        if cover.target_qty > open_qty and not _target_going(bracket):
+            return T.TARGET_EXCESS
+        due = bracket.target_retry_at_ns is None or now_ns >= bracket.target_retry_at_ns
+        if cover.target_qty < open_qty <= cover.protected_qty and due and not _target_going(bracket):
+            return T.TARGET_SHORT
+    if any(_mispriced(order, bracket) for order in bracket.orders):
+        return T.MISPRICED
+    return T.SETTLED
+
+
+def _mispriced(order: LegOrder, bracket: Bracket) -> bool:
+    """Whether a resting exit that nobody is changing stands at another price than the level in force."""
+    if order.state is not OrderState.WORKING or order.cancel_wanted:
+        return False
+    if order.leg is Leg.STOP:
+        return order.stop_px != bracket.stop_px
+    return order.leg is Leg.TARGET and order.limit_px != bracket.target_px
+
+
+def _target_going(bracket: Bracket) -> bool:
+    """Whether a resting target is being cancelled or resized already: its answer comes first."""
+    return any(
+        order.leg is Leg.TARGET and order.alive and (order.cancel_wanted or order.pending is not None)
+        for order in bracket.orders
+    )
+
+
+class OCOEmulator:
+    """The pair of exits of one open position. Stateless: the state is the bracket's own `exits`."""
+
+    def step(self, step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Bracket:
+        """Return the bracket after its exits reacted; commands and decisions are on `step`.
+
+        Raises Surprise, with nothing changed, when the table has no row.
+        """
+        trigger = classify(bracket, terms, cover, touch, step.now_ns)
+        row = TABLE.get((bracket.exits, trigger))
+        if row is None:
+            raise Surprise("one-cancels-other", bracket.exits, trigger.name, bracket.bracket_id)
+        state, rule = row
+        after = rule(step, bracket, terms, cover)
+        return after if after.exits is state else replace(after, exits=state)

@@ -1,0 +1,68 @@
+"""What a decision is made under, and the sheet it is written on.
+
+`Terms` are shared by every bracket of one symbol and policy; `Step` collects what one fact led to.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from grodtd.domain.capabilities import Capabilities
+from grodtd.domain.commands import Command
+from grodtd.domain.instrument import Instrument
+from grodtd.domain.money import plain
+from grodtd.domain.notes import Note, NoteKind, Severity
+from grodtd.domain.policy import Policy, seconds_ns
+
+
+class Terms(msgspec.Struct, frozen=True, eq=False):
+    """Policy, trading rules and venue abilities one bracket lives under; times already in nanoseconds."""
+
+    policy: Policy
+    instrument: Instrument
+    capabilities: Capabilities
+    requery_ns: int
+    stop_retry_ns: int
+    exit_retry_ns: int
+    local_stop_ns: int
+    read_lag_ns: int
+    late_ns: int
+    """How long after sending an order without `valid_until` may still come to life."""
+
+    @classmethod
+    def of(cls, policy: Policy, instrument: Instrument, capabilities: Capabilities) -> "Terms":
+        """Work the waits out once."""
+        protection = policy.protection
+        return cls(
+            policy=policy,
+            instrument=instrument,
+            capabilities=capabilities,
+            requery_ns=seconds_ns(protection.cancel_requery_s),
+            stop_retry_ns=seconds_ns(protection.stop_retry_delay_s),
+            exit_retry_ns=seconds_ns(protection.exit_retry_delay_s),
+            local_stop_ns=seconds_ns(protection.local_stop_s),
+            read_lag_ns=seconds_ns(protection.read_lag_s + protection.clock_skew_s),
+            late_ns=seconds_ns(capabilities.late_bound_s),
+        )
+
+
+class Step:
+    """One fact's sheet: the time it is, the commands it led to, the decisions to tell."""
+
+    __slots__ = ("bracket_id", "commands", "notes", "now_ns")
+
+    def __init__(self, now_ns: int, bracket_id: str = "") -> None:
+        """Begin an empty sheet at `now_ns`."""
+        self.now_ns = now_ns
+        self.bracket_id = bracket_id
+        self.commands: list[Command] = []
+        self.notes: list[Note] = []
+
+    def tell(self, kind: NoteKind, severity: Severity = Severity.INFO, /, **data: str | int | Decimal | None) -> None:
+        """Write a note down; numbers become plain text, None is left out."""
+        texts = {
+            key: plain(value) if isinstance(value, Decimal) else str(value)
+            for key, value in data.items()
+            if value is not None
+        }
+        self.notes.append(Note(kind, self.bracket_id, self.now_ns, texts, severity))
