@@ -327,12 +327,6 @@ class BracketOrderManager:
             bracket = replace(bracket, phase=phase)
         return _time_naked(step, bracket, terms, None if step.commands else cover)
 
-    def _grow_frozen(self, step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
-        """A frozen bracket still grows its stop; everything else waits for reconciliation."""
-        if bracket.exits is ExitState.GUARD and cover.sellable_qty > cover.committed_qty:
-            return _EXITS.step(step, bracket, terms, cover, Touch.NONE)
-        return bracket
-
     def _plan(self, step: Step, bracket: Bracket, terms: Terms) -> Bracket:
         """Fix the levels when the first unit has filled."""
         px = entry_px(bracket)
@@ -457,6 +451,13 @@ def next_deadline_ns(bracket: Bracket, terms: Terms, now_ns: int) -> int | None:
         if order.state is not OrderState.WORKING or order.cancel_wanted:
             due.append(order.asked_ns + terms.requery_ns)
     return min(due) if due else None
+
+
+def _grow_frozen(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """A frozen bracket still grows its stop; everything else waits for reconciliation."""
+    if bracket.exits is ExitState.GUARD and cover.sellable_qty > cover.committed_qty:
+        return _EXITS.step(step, bracket, terms, cover, Touch.NONE)
+    return bracket
 
 
 def _without_past_waits(bracket: Bracket, now_ns: int) -> Bracket:
