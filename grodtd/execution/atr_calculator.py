@@ -117,7 +117,7 @@ class ATRCalculator:
         "_period_decimal",
         "_reading",
         "_recent",
-        "_refused",
+        "_turned_away",
         "_seed",
         "_total",
         "_unmeasured",
@@ -128,7 +128,7 @@ class ATRCalculator:
 
     def __init__(self, policy: AtrPolicy, lookback: int = 100, interval_ns: int | None = None) -> None:
         if policy.period < 1:
-            raise ConfigError([f"atr.period: {policy.period} is not allowed: use a whole number from 1 up"])
+            raise ConfigError([f"trade_exit.atr.period: {policy.period} is not allowed: use a whole number from 1 up"])
         self.policy, self.interval_ns = policy, interval_ns
         self._period = policy.period
         self._period_decimal = Decimal(policy.period)
@@ -142,7 +142,7 @@ class ATRCalculator:
         self._recent: deque[Decimal] | None = deque() if policy.method is AtrMethod.SMA else None
         self._history: deque[tuple[Decimal, Decimal] | None] = deque(maxlen=max(lookback, 0))
         self._last_ts_ns = BEFORE_TIME
-        self._refused = 0
+        self._turned_away = 0
         self._reading: VolatilityReading | None = None
         self._atr: Decimal | None = None
         self._close: Decimal | None = None
@@ -167,7 +167,7 @@ class ATRCalculator:
         """
         step_ns = bar.ts_event_ns - self._last_ts_ns
         if step_ns <= 0:
-            self._refused += 1
+            self._turned_away += 1
             self._reading = None
             return False
         self._last_ts_ns = bar.ts_event_ns
@@ -235,10 +235,8 @@ class ATRCalculator:
         if self._unmeasured:
             return "max_gap_bars is set, but the bars' length is not known: gaps cannot be measured"
         if self._atr is None:
-            turned_away = f" ({self._refused} came twice or out of order)" if self._refused else ""
-            return (
-                f"not enough bars{self._why_break}: have {self._bars}, need {self._period + 1}{turned_away}"
-            )
+            why = f"not enough bars{self._why_break}: have {self._bars}, need {self._period + 1}"
+            return f"{why} ({self._turned_away} came twice or out of order)" if self._turned_away else why
         if not self._atr:
             return f"ATR is zero: price has not moved in {self._period + 1} bars"
         return ""

@@ -14,6 +14,7 @@ initial risk (Van Tharp, Trade Your Way to Financial Freedom, 1998).
 """
 
 from decimal import ROUND_DOWN, Context, Decimal
+from typing import TypeGuard
 
 import msgspec
 
@@ -118,22 +119,20 @@ class RiskRewardCalculator:
         if not exponent:
             return ONE
         atr, close, median = reading.atr_px, reading.close_px, reading.median_atr_pct
-        if not _positive(atr):
-            remarks.append(f"no ATR ({reading.why_no_atr or 'none given'}): volatility factor 1.0")
-        elif not _positive(close):
-            remarks.append("no close above zero to relate the ATR to: volatility factor 1.0")
-        elif not _positive(median):
-            remarks.append(f"fewer than {MIN_MEDIAN_VALUES} ATR% values: volatility factor 1.0")
-        else:
-            assert atr is not None
-            assert close is not None
-            assert median is not None
+        if _positive(atr) and _positive(close) and _positive(median):
             calm = divide(median * close, atr)
             return twelve_digits(calm if exponent == ONE else POWER.power(calm, exponent))
+        if not _positive(atr):
+            why = f"no ATR ({reading.why_no_atr or 'none was given'})"
+        elif not _positive(close):
+            why = "no close above zero to relate the ATR to"
+        else:
+            why = f"fewer than {MIN_MEDIAN_VALUES} ATR% values"
+        remarks.append(f"{why}: volatility factor 1.0")
         return ONE
 
 
-def _positive(figure: Decimal | None) -> bool:
+def _positive(figure: Decimal | None) -> TypeGuard[Decimal]:
     return figure is not None and figure.is_finite() and figure > 0
 
 
