@@ -22,6 +22,21 @@ class PoliciesLoaded(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
+class RunStarted(msgspec.Struct, frozen=True, tag=True):
+    """A run began: what it is and what it was given, so that its journal can be repeated.
+
+    For a replay `inputs` holds each file's path and SHA-256; `options` the command's, as text.
+    """
+
+    kind: str
+    """replay | paper | live | simulation"""
+    inputs: dict[str, str] = {}
+    options: dict[str, str] = {}
+    config_fingerprint: str = ""
+    version: str = ""
+    ts_received_ns: int = 0
+
+
 class InstrumentsLoaded(msgspec.Struct, frozen=True, tag=True):
     """Trading rules of symbols, new or refreshed."""
 
@@ -195,7 +210,8 @@ class EntriesResumed(msgspec.Struct, frozen=True, tag=True):
 
 
 Event = (
-    PoliciesLoaded
+    RunStarted
+    | PoliciesLoaded
     | InstrumentsLoaded
     | CapabilitiesLearned
     | BracketRequested

@@ -117,9 +117,9 @@ class ATRCalculator:
         "_period_decimal",
         "_reading",
         "_recent",
-        "_turned_away",
         "_seed",
         "_total",
+        "_turned_away",
         "_unmeasured",
         "_why_break",
         "interval_ns",
@@ -192,7 +192,7 @@ class ATRCalculator:
             self._history.append(None)
             return True
         # true_range() written out: it is called for every bar of every symbol, and calls cost more than sums.
-        tr = (high if high > previous else previous) - (low if low < previous else previous)  # noqa: FURB136
+        tr = (high if high > previous else previous) - (low if low < previous else previous)
         atr = self._atr
         if self._recent is not None:
             atr = self._simple_mean(tr)

@@ -53,9 +53,15 @@ class Coverage(msgspec.Struct):
 
 
 def signed_fill(order: LegOrder) -> Decimal:
-    """Units the order added to the account: a buy less its base-asset fee, a sell with it, negative."""
+    """Units the order moved the position by, a sell's negative, base-asset fees taken off.
+
+    A buy brings its quantity less the fee, a sell takes its quantity and the fee. An entry's fee always makes the
+    position smaller (DESIGN section 1: entry fills - base-asset fees), so long and short stay mirrors.
+    """
     fee = order.fees(FeeAsset.BASE) if order.executions else ZERO
-    return order.cum_qty - fee if order.side is Side.BUY else -(order.cum_qty + fee)
+    if order.side is Side.BUY:
+        return order.cum_qty - fee
+    return fee - order.cum_qty if order.leg is Leg.ENTRY else -(order.cum_qty + fee)
 
 
 def is_valid_stop(order: LegOrder, bracket: Bracket) -> bool:

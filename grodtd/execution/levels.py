@@ -172,9 +172,7 @@ def _stop_distance(
     if atr_px is not None:
         return policy.multiplier * atr_px
     why = reading.why_no_atr or "none was given"
-    remarks.append(
-        f"no ATR ({why}): the stop is fallback_percentage {plain(policy.fallback_percentage)} away"
-    )
+    remarks.append(f"no ATR ({why}): the stop is fallback_percentage {plain(policy.fallback_percentage)} away")
     return policy.fallback_percentage * abs(entry_px)
 
 
@@ -198,15 +196,17 @@ def _computed_stop(
     return stop_px
 
 
-def _given_stop(
-    side: Side, entry_px: Decimal, given_px: Decimal, tick: Decimal, remarks: list[str]
-) -> Decimal:
-    """Take a given stop as it is, but for the tick: towards the entry, without reaching it."""
-    stop_px = round_level(side, given_px, tick)
+def _given_stop(side: Side, entry_px: Decimal, given_px: Decimal, tick: Decimal, remarks: list[str]) -> Decimal:
+    """Take a given stop as it is, but for the tick: towards the entry, without reaching it.
+
+    One that is hit stays between ticks: no order is placed there.
+    """
     if not _is_beyond(side, given_px, entry_px):
         what = "not below the entry of a long" if side is Side.BUY else "not above the entry of a short"
         remarks.append(f"given stop {plain(given_px)} is {what} at {plain(entry_px)}: it counts as hit")
-    elif not _is_beyond(side, stop_px, entry_px):
+        return given_px
+    stop_px = round_level(side, given_px, tick)
+    if not _is_beyond(side, stop_px, entry_px):
         losing_tick = round_level(side.opposite, given_px, tick)
         if _is_price(losing_tick, entry_px):
             stop_px = losing_tick
@@ -214,9 +214,7 @@ def _given_stop(
             remarks.append(f"no price is left below the entry {plain(entry_px)}: the stop counts as hit")
     if stop_px == given_px:
         return given_px
-    remarks.append(
-        f"given stop {plain(given_px)} is between ticks of {plain(tick)}: rounded to {plain(stop_px)}"
-    )
+    remarks.append(f"given stop {plain(given_px)} is between ticks of {plain(tick)}: rounded to {plain(stop_px)}")
     return stop_px
 
 
@@ -236,9 +234,10 @@ def _given_target(
         return given_px
     if rounded <= 0 < entry_px:
         rounded = tick
-    remarks.append(
-        f"given target {plain(given_px)} is between ticks of {plain(tick)}: rounded to {plain(rounded)}"
-    )
+        if tick >= entry_px:
+            remarks.append(f"given target {plain(given_px)} is less than a tick of {plain(tick)}: left out")
+            return None
+    remarks.append(f"given target {plain(given_px)} is between ticks of {plain(tick)}: rounded to {plain(rounded)}")
     return rounded
 
 

@@ -108,9 +108,7 @@ class RiskRewardCalculator:
         factor = self.policy.market_condition_factors.get(condition)
         if factor is None:
             known = ", ".join(sorted(self.policy.market_condition_factors)) or "there are none"
-            remarks.append(
-                f"market condition {condition!r} is not in market_condition_factors ({known}): factor 1.0"
-            )
+            remarks.append(f"market condition {condition!r} is not in market_condition_factors ({known}): factor 1.0")
             return ONE
         return factor
 

@@ -1,7 +1,7 @@
 """The one synchronous step: a fact in, journal records and commands out.
 
 Replay calls it directly; the live runner wraps it. A fact is journalled with what it led to: first the fact, then
-its commands, then its notes, all with the fact's time. A fact that changed nothing worth keeping leaves no record.
+its notes (why), then its commands (what), all with the fact's time. A fact that changed nothing worth keeping leaves no record.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,12 +47,12 @@ class Turn:
         encode = self._encode
         seq = self.sequence + 1
         records = [Record(seq, ts_ns, "fact", bracket_of(event), encode(event))]
-        for command in outcome.commands:
-            seq += 1
-            records.append(Record(seq, ts_ns, "command", command.bracket_id, encode(command)))
         for note in outcome.notes:
             seq += 1
             records.append(Record(seq, ts_ns, "note", note.bracket_id, encode(note)))
+        for command in outcome.commands:
+            seq += 1
+            records.append(Record(seq, ts_ns, "command", command.bracket_id, encode(command)))
         self.sequence = seq
         return records
 

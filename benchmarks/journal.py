@@ -1,0 +1,158 @@
+"""The durable journal beside a bare SQLite commit: `python -m benchmarks.journal [folder]`.
+
+Everything runs in one folder in one pass, in alternating rounds; a ratio means something, an absolute figure little.
+Goals: one event alone <= 2.5x a bare commit; under load >= 50,000 events/s; a replay's journal >= 100,000 records/s.
+"""
+
+import asyncio
+import gc
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from grodtd.domain.orders import ExecutionReport, OrderStatus
+from grodtd.ports import Record
+from grodtd.storage import reading
+from grodtd.storage.bulk import SyncJournal
+from grodtd.storage.codec import FACT, encode_fact
+from grodtd.storage.journal import SqlJournal
+
+ROUNDS = 5
+ALONE = 300
+LOAD, TASKS = 50_000, 1_000
+BULK = 200_000
+PAYLOAD = encode_fact(ExecutionReport("B7.stop3", OrderStatus.FILLED, exec_id="x-1234567", reason="stop hit"))
+DDL = (
+    "CREATE TABLE records (seq INTEGER PRIMARY KEY, ts_ns INTEGER, kind TEXT, bracket_id TEXT, payload BLOB,"
+    " checksum BLOB, epoch INTEGER)"
+)
+
+
+def records(first: int, count: int) -> list[Record]:
+    return [
+        Record(seq, 1_700_000_000_000_000_000 + seq, FACT, f"B{seq % 1000}", PAYLOAD)
+        for seq in range(first, first + count)
+    ]
+
+
+def bare(path: Path) -> sqlite3.Connection:
+    raw = sqlite3.connect(path, isolation_level=None)
+    raw.execute("PRAGMA journal_mode=WAL")
+    raw.execute("PRAGMA synchronous=FULL")
+    raw.execute(DDL)
+    return raw
+
+
+def bare_commits(raw: sqlite3.Connection, first: int) -> list[float]:
+    taken = []
+    for record in records(first, ALONE):
+        started = time.perf_counter()
+        raw.execute("BEGIN IMMEDIATE")
+        raw.execute(
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (record.seq, record.ts_ns, record.kind, record.bracket_id, record.payload, b"", 1),
+        )
+        raw.execute("COMMIT")
+        taken.append(time.perf_counter() - started)
+    return taken
+
+
+async def our_commits(journal: SqlJournal) -> list[float]:
+    taken = []
+    for record in records(journal.last_seq + 1, ALONE):
+        started = time.perf_counter()
+        journal.append([record])
+        await journal.commit()
+        taken.append(time.perf_counter() - started)
+    return taken
+
+
+async def our_load(journal: SqlJournal) -> float:
+    """Events/s with `TASKS` turns on the way at once, each waiting for its own commit."""
+    waiting = iter(records(journal.last_seq + 1, LOAD))
+
+    async def turns() -> None:
+        for record in waiting:
+            journal.append([record])
+            await journal.commit()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(turns() for _ in range(TASKS)))
+    return LOAD / (time.perf_counter() - started)
+
+
+def bulk(path: Path) -> float:
+    made = records(1, BULK)
+    started = time.perf_counter()
+    with SyncJournal(path) as journal:
+        for at in range(0, BULK, 3):
+            journal.append(made[at : at + 3])
+    return BULK / (time.perf_counter() - started)
+
+
+def bare_bulk(path: Path) -> float:
+    rows = [(r.seq, r.ts_ns, r.kind, r.bracket_id, r.payload, b"0123456789abcdef", 1) for r in records(1, BULK)]
+    raw = bare(path)
+    started = time.perf_counter()
+    raw.execute("BEGIN")
+    raw.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    raw.execute("COMMIT")
+    took = time.perf_counter() - started
+    raw.close()
+    return BULK / took
+
+
+async def measure(folder: Path) -> None:
+    raw = bare(folder / "bare.db")
+    journal = SqlJournal(folder / "ours.db", account="bench", holder="bench", now_ns=0)
+    theirs, ours, load = [], [], []
+    for _ in range(ROUNDS):
+        theirs += bare_commits(raw, len(theirs) + 1)
+        ours += await our_commits(journal)
+        gc.collect()
+        load.append(await our_load(journal))
+    await journal.close()
+    raw.close()
+    limit, one = statistics.median(theirs), statistics.median(ours)
+    print(
+        f"one event alone, p50     {one * 1e6:10,.0f} us   bare SQLite commit {limit * 1e6:8,.0f} us    {one / limit:6.2f}x"
+    )
+    rate = statistics.median(load)
+    print(
+        f"{TASKS:,} turns at once      {rate:10,.0f} /s   bare SQLite commit {1 / limit:8,.0f} /s    {rate * limit:6.1f}x"
+    )
+
+
+def measure_bulk(folder: Path) -> None:
+    theirs, ours = [], []
+    for turn in range(3):
+        theirs.append(bare_bulk(folder / f"bare{turn}.db"))
+        ours.append(bulk(folder / f"bulk{turn}.db"))
+    ours_rate, limit = statistics.median(ours), statistics.median(theirs)
+    print(
+        f"a replay's journal       {ours_rate:10,.0f} /s   bare executemany   {limit:8,.0f} /s    {ours_rate / limit:6.2f}x"
+    )
+    started = time.perf_counter()
+    count = sum(1 for _ in reading.read(folder / "bulk0.db"))
+    rate = count / (time.perf_counter() - started)
+    raw = sqlite3.connect(folder / "bare0.db")
+    started = time.perf_counter()
+    count = sum(1 for _ in raw.execute("SELECT * FROM records ORDER BY seq"))
+    limit = count / (time.perf_counter() - started)
+    raw.close()
+    print(f"read and proven          {rate:10,.0f} /s   bare SELECT        {limit:8,.0f} /s    {rate / limit:6.2f}x")
+
+
+def main() -> None:
+    """Print ours, the limit in the same run, and the ratio."""
+    with tempfile.TemporaryDirectory(prefix="grodtd-bench-", dir=sys.argv[1] if len(sys.argv) > 1 else None) as name:
+        print(f"journal on {name}, SQLite {sqlite3.sqlite_version}, WAL, synchronous=FULL")
+        asyncio.run(measure(Path(name)))
+        measure_bulk(Path(name))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""The command line. It parses, calls and prints; what it calls lives elsewhere.
+
+Exit status: 0 done; 1 the thing asked for failed; 2 wrong usage, configuration or input, with one clear message.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+import grodtd
+from grodtd.bootstrap import journal_records, replay_to
+from grodtd.config.fields import parse_duration
+from grodtd.config.loading import default_config_dir, load
+from grodtd.config.show import run_check
+from grodtd.domain.errors import ConfigError, DataError, GrodtdError, Refused
+from grodtd.monitoring.explain import explain as tell_life
+from grodtd.venue.bar_matching import FillModel
+
+NS = 1_000_000_000
+console = Console()
+errors = Console(stderr=True)
+
+app = typer.Typer(
+    name="grodtd",
+    help="Looks after trades from their entry fill to their exit.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+ConfigDir = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="DIR", help="Configuration directory; default: the one that came with grodtd."),
+]
+Env = Annotated[str | None, typer.Option("--env", help="Lay DIR/<env>/ over DIR.")]
+
+
+@contextmanager
+def said_plainly() -> Iterator[None]:
+    """Turn our errors into one message and an exit status; never a traceback at a user."""
+    try:
+        yield
+    except ConfigError as error:
+        for problem in error.problems:
+            errors.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    except (DataError, Refused) as error:
+        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    except GrodtdError as error:
+        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    except FileNotFoundError as error:
+        errors.print(f"{error.filename}: no such file or directory", style="red", markup=False, highlight=False)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        errors.print(f"{where}{error.strerror or error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(1) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"grodtd {grodtd.__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Looks after trades from their entry fill to their exit."""
+
+
+@app.command()
+def replay(
+    prices: Annotated[
+        Path, typer.Argument(metavar="BARS", help="Bars or quotes: CSV (plain or .gz) or Parquet, told by content.")
+    ],
+    entries: Annotated[str, typer.Option(metavar="ENTRIES", help="Entries CSV, or every:N[:side], or ema-cross:F,S.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write; created when it is not there.")],
+    config: ConfigDir = None,
+    env: Env = None,
+    symbol: Annotated[
+        str | None, typer.Option(help="Symbol; default: the file name up to the first '-' or '.'.")
+    ] = None,
+    fill_model: Annotated[
+        FillModel, typer.Option(help="What a bar did first when it reached both levels.")
+    ] = FillModel.PESSIMISTIC,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Drop and count bad rows instead of stopping.")] = False,
+    splits: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Adjust bars for splits: CSV date,ratio[,symbol].")
+    ] = None,
+    bar_interval: Annotated[str, typer.Option(help="Length of the mid bars made from quotes.")] = "1m",
+    quantity: Annotated[str, typer.Option(help="Quantity of a rule's entries, units.")] = "1",
+) -> None:
+    """Replay entries over recorded prices through the live engine; see what each exit did and why.
+
+    Writes exits.csv, summary.json, report.html and journal.db into DIR.
+    """
+    from grodtd.replay.run import ReplayOptions  # noqa: PLC0415 - only this command needs it
+
+    with said_plainly():
+        options = ReplayOptions(
+            prices=prices,
+            entries=entries,
+            symbol=symbol,
+            model=fill_model,
+            skip_bad=skip_bad,
+            splits=splits,
+            bar_interval_ns=_duration(bar_interval) * NS,
+            quantity=_decimal(quantity, "--quantity"),
+        )
+        configuration = load(default_config_dir() if config is None else config, env, os.environ)
+        with _progress() as bar:
+            replayed = replay_to(out, options, configuration, bar)
+        _print_replayed(replayed, out)
+
+
+@app.command()
+def explain(
+    bracket_id: Annotated[str, typer.Argument(metavar="BRACKET_ID")],
+    run: Annotated[Path, typer.Option("--run", metavar="DIR", help="Folder of a run, or a journal file.")],
+) -> None:
+    """Tell one bracket's life in order: the fact, the rule that applied, the numbers, what followed."""
+    with said_plainly():
+        journal = run / "journal.db" if run.is_dir() else run
+        if not journal.exists():
+            raise DataError(f"{journal}: no journal there; --run takes the folder given to --out")
+        told = False
+        for line in tell_life(journal_records(journal), bracket_id):
+            told = True
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if not told:
+            raise DataError(f"{journal}: there is no bracket {bracket_id} in it")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("demo-out"),
+) -> None:
+    """Replay real daily AAPL prices with the shipped configuration, offline, and say where the report is."""
+    from grodtd.replay.demo import demo_inputs  # noqa: PLC0415 - only this command needs it
+
+    with said_plainly():
+        configuration = load(default_config_dir(), environ={})
+        inputs = demo_inputs(configuration)
+        for remark in inputs.remarks:
+            console.print(f"- {remark}", markup=False, highlight=False)
+        with _progress() as bar:
+            replayed = replay_to(out, inputs.options, configuration, bar, inputs)
+        _print_replayed(replayed, out)
+        first = next((row.bracket_id for row in replayed.rows), None)
+        if first is not None:
+            console.print(f"Next: grodtd explain {first} --run {out}", markup=False, highlight=False)
+
+
+@config_app.command("check")
+def config_check(
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Default: the shipped one.")] = None,
+    env: Env = None,
+    json: Annotated[bool, typer.Option("--json", help="Print data for programs.")] = False,
+) -> None:
+    """Print the effective configuration with the origin of each value, or every problem, one line each."""
+    text, status = run_check(directory, env, os.environ, as_json=json)
+    stream = sys.stdout if status == 0 or json else sys.stderr
+    print(text, file=stream)
+    raise typer.Exit(status)
+
+
+class _Bar:
+    """A progress bar that shows itself only when the work is long and somebody is watching."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("reading", total=1.0)
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        """Move it: `fraction` of `stage` is done."""
+        self._progress.update(self._task, description=stage, completed=fraction)
+
+
+@contextmanager
+def _progress() -> Iterator[_Bar]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        yield _Bar(progress)
+
+
+def _print_replayed(replayed: object, out: Path) -> None:
+    from grodtd.replay.run import Replayed  # noqa: PLC0415 - only this command needs it
+    from grodtd.replay.table import summary_table  # noqa: PLC0415 - only this command needs it
+
+    assert isinstance(replayed, Replayed)
+    for line in summary_table(replayed):
+        console.print(line)
+    console.print(f"Report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _decimal(text: str, name: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise DataError(f"{name} {text!r} is not a number") from None
+    if not value.is_finite() or value <= 0:
+        raise DataError(f"{name} {text} must be above 0")
+    return value
+
+
+def _duration(text: str) -> int:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise DataError(f"--bar-interval {text}: {error}") from None
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,293 @@
+"""The configuration's shape: one strict model a block, mirroring `domain/policy.py` and `domain/instrument.py`.
+
+Unknown keys are errors, every value is read exactly, and each key says its unit, its bounds and why it is there:
+the error messages, the comments in `configs/` and the table in `docs/CONFIGURATION.md` all come from here.
+The built-in defaults are those of the domain's own policies, so they are written down once.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+
+from grodtd.config.fields import (
+    Condition,
+    Duration,
+    Factor,
+    Number,
+    Ratio,
+    StrategyName,
+    Symbol,
+    TimeOfDay,
+    format_duration,
+    key,
+)
+from grodtd.domain.policy import (
+    AtrMethod,
+    AtrPolicy,
+    BracketOrdersPolicy,
+    Plan,
+    Policy,
+    ProtectionPolicy,
+    RatioStrategy,
+    RiskRewardPolicy,
+)
+
+RR, ATR, ORDERS, GUARD = RiskRewardPolicy(), AtrPolicy(), BracketOrdersPolicy(), ProtectionPolicy()
+
+
+def _nothing_set(value: Any) -> Any:
+    """A block whose keys are all commented out is an empty one."""
+    return {} if value is None else value
+
+
+Unset = BeforeValidator(_nothing_set)
+
+
+class Block(BaseModel):
+    """Keys that belong together. Values are checked strictly: no text for numbers, no unknown keys."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_block(cls, value: Any) -> Any:
+        return _nothing_set(value)
+
+
+class RiskReward(Block):
+    """Target distance = ratio x actual stop distance: the ratio's base, its factors and its bounds."""
+
+    strategy: RatioStrategy = key(
+        RR.strategy,
+        "How the ratio follows the market: not at all, by the named condition, by volatility, or by both.",
+        strict=False,
+    )
+    base_ratio: Ratio = key(
+        RR.base_ratio,
+        "Reward for each unit of risk, for symbols without a ratio of their own. Lies from min_ratio to max_ratio.",
+        "reward / risk",
+    )
+    min_ratio: Ratio = key(
+        RR.min_ratio,
+        "No factor takes the ratio below this: a target too near pays less than its risk.",
+        "reward / risk",
+    )
+    max_ratio: Ratio = key(
+        RR.max_ratio, "No factor takes the ratio above this: a target too far is never reached.", "reward / risk"
+    )
+    volatility_factor: Number = key(
+        RR.volatility_factor,
+        "Exponent on (median ATR% / ATR% now) in volatility_based and adaptive_ratio; 0 switches the effect off.",
+        "exponent",
+        ge=0,
+        le=10,
+    )
+    volatility_lookback: int = key(
+        RR.volatility_lookback,
+        "Closed bars the median ATR% is taken over, now included; with fewer than 20 values the factor is 1.",
+        "bars",
+        ge=20,
+        le=10_000,
+    )
+    market_condition_factors: Annotated[dict[Condition, Factor], Unset] = key(
+        dict(RR.market_condition_factors),
+        "What market_condition and adaptive_ratio multiply the ratio by, for each condition you name.",
+        "factor",
+    )
+    symbol_specific_ratios: Annotated[dict[Symbol, Ratio], Unset] = key(
+        dict(RR.symbol_specific_ratios),
+        "A symbol's own base ratio, in place of base_ratio. Lies from min_ratio to max_ratio.",
+        "reward / risk",
+    )
+
+
+class Atr(Block):
+    """The stop's distance from volatility, and what stands in when there is none."""
+
+    period: int = key(
+        ATR.period,
+        "Bars the average true range is taken over: fewer follow the market faster, more are steadier.",
+        "bars",
+        ge=1,
+        le=1_000,
+    )
+    multiplier: Number = key(
+        ATR.multiplier, "Stop distance = multiplier x ATR: room for ordinary noise.", "ATRs", gt=0, le=100
+    )
+    method: AtrMethod = key(
+        ATR.method, "How true ranges are averaged; wilder is the original and what charts show.", strict=False
+    )
+    fallback_percentage: Number = key(
+        ATR.fallback_percentage,
+        "Stop distance when no ATR is to be had, either side: a fraction of the entry price (0.02 is two per cent).",
+        "fraction of the entry price",
+        gt=0,
+        lt=1,
+    )
+    max_gap_bars: int | None = key(
+        ATR.max_gap_bars,
+        "More missing bars than this in a row make the ATR unusable, and the fallback applies; null switches it off.",
+        "bars",
+        ge=0,
+        le=100_000,
+    )
+    min_stop_ticks: int = key(
+        ATR.min_stop_ticks,
+        "Where a computed stop lies when it rounds onto the entry: so many ticks to the losing side.",
+        "ticks",
+        ge=1,
+        le=1_000,
+    )
+    interval: Duration = key(
+        format_duration(ATR.interval_s),
+        "Length of the live bars the ATR is taken from; a replay uses the length of its file's bars.",
+    )
+
+
+class BracketOrders(Block):
+    """Counts and times of ordinary requests. None of them ever takes protection away."""
+
+    max_active_brackets: int = key(
+        ORDERS.max_active_brackets,
+        "A new bracket beyond this is refused before its entry is sent; a position that exists is always protected.",
+        "brackets",
+        ge=1,
+        le=100_000,
+    )
+    timeout_seconds: Number = key(
+        ORDERS.timeout_s,
+        "An entry not filled by then is cancelled; what filled stays protected.",
+        "seconds",
+        gt=0,
+        le=31_536_000,
+    )
+    retry_attempts: int = key(
+        ORDERS.retry_attempts,
+        "How often an ordinary request is sent again; protection has a ladder of its own (protection).",
+        "attempts",
+        ge=0,
+        le=100,
+    )
+    retry_delay_seconds: Number = key(
+        ORDERS.retry_delay_s,
+        "First wait before an ordinary request is sent again; doubles each time, with jitter.",
+        "seconds",
+        gt=0,
+        le=3_600,
+    )
+
+
+class Protection(Block):
+    """Bounds of the ladder a lost stop climbs, and of the waits that safety asks for."""
+
+    plan: Plan | None = key(
+        GUARD.plan,
+        "Where the two exits rest, if you insist; null chooses the safest the venue is capable of.",
+        strict=False,
+    )
+    allow_synthetic: bool = key(
+        GUARD.allow_synthetic,
+        "Accept a venue without stop orders: nothing rests there, so a dead process means no stop.",
+    )
+    stop_retry_attempts: int = key(
+        GUARD.stop_retry_attempts,
+        "How often a refused stop is sent again before the next rung.",
+        "attempts",
+        ge=0,
+        le=100,
+    )
+    stop_retry_delay_s: Number = key(
+        GUARD.stop_retry_delay_s,
+        "First wait before a refused stop is sent again; doubles each time. The position is naked meanwhile.",
+        "seconds",
+        gt=0,
+        le=60,
+    )
+    local_stop_s: Number = key(
+        GUARD.local_stop_s,
+        "How long a stop the venue refused may be watched from here before we leave at market.",
+        "seconds",
+        ge=0,
+        le=3_600,
+    )
+    exit_collar_bps: Number = key(
+        GUARD.exit_collar_bps,
+        "How far through the last price the first marketable exit may go; doubles each time, then market.",
+        "basis points of the price",
+        ge=0,
+        le=10_000,
+    )
+    exit_collar_attempts: int = key(
+        GUARD.exit_collar_attempts, "Exits sent with a collar before one goes at market.", "attempts", ge=0, le=100
+    )
+    stop_limit_bps: Number = key(
+        GUARD.stop_limit_bps,
+        "How far beyond the stop its limit stands, on venues that have stop-limits only: further fills more surely.",
+        "basis points of the price",
+        ge=0,
+        le=10_000,
+    )
+    exit_retry_delay_s: Number = key(
+        GUARD.exit_retry_delay_s, "Wait between two attempts to get out.", "seconds", gt=0, le=60
+    )
+    cancel_requery_s: Number = key(
+        GUARD.cancel_requery_s,
+        "A request without a final answer is asked about again after this long.",
+        "seconds",
+        gt=0,
+        le=60,
+    )
+    clock_skew_s: Number = key(
+        GUARD.clock_skew_s, "How far the venue's clock may differ from ours.", "seconds", ge=0, le=60
+    )
+    read_lag_s: Number = key(
+        GUARD.read_lag_s,
+        "How old the venue's answers may be: 'no such order' counts only after this long.",
+        "seconds",
+        ge=0,
+        le=300,
+    )
+    max_stops: int = key(
+        GUARD.max_stops,
+        "More additive stops than this on one bracket are merged where the venue can amend.",
+        "orders",
+        ge=1,
+        le=1_000,
+    )
+
+
+class PolicyBlock(Block):
+    """One exit policy; as a strategy, only the keys that differ from `trade_exit` itself."""
+
+    risk_reward: RiskReward = RiskReward()
+    atr: Atr = Atr()
+    bracket_orders: BracketOrders = BracketOrders()
+    protection: Protection = Protection()
+
+
+class TradeExit(PolicyBlock):
+    """The exit policy of every bracket, and where strategies differ from it."""
+
+    day_rolls_at: TimeOfDay = key(
+        "00:00",
+        "When a day ends and its loss counts anew; a symbol with a calendar rolls at its session close instead.",
+        "UTC",
+    )
+    strategies: Annotated[dict[StrategyName, PolicyBlock], Unset] = key(
+        {}, "Policies by name, each with only the keys that differ from trade_exit; a bracket names the one it wants."
+    )
+
+
+def to_policy(name: str, block: PolicyBlock) -> Policy:
+    """Turn one checked policy into the domain's, whose names carry their units throughout."""
+    atr = block.atr.model_dump()
+    orders = block.bracket_orders.model_dump()
+    return Policy(
+        name=name,
+        risk_reward=RiskRewardPolicy(**block.risk_reward.model_dump()),
+        atr=AtrPolicy(interval_s=atr.pop("interval"), **atr),
+        bracket_orders=BracketOrdersPolicy(
+            timeout_s=orders.pop("timeout_seconds"), retry_delay_s=orders.pop("retry_delay_seconds"), **orders
+        ),
+        protection=ProtectionPolicy(**block.protection.model_dump()),
+    )

@@ -1,0 +1,1 @@
+"""What tells people how things stand: explanations, metrics, health, logs."""

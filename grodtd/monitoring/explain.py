@@ -1,0 +1,277 @@
+"""A bracket's life in words, out of its journal: the fact, the rule that applied, the numbers, what followed.
+
+Pure text from records; where they come from is the caller's business.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from grodtd.domain.commands import (
+    CancelOrder,
+    Command,
+    QueryOrder,
+    Reconcile,
+    ReplaceOrder,
+    SubmitOco,
+    SubmitOrder,
+)
+from grodtd.domain.events import (
+    BracketReconciled,
+    BracketRequested,
+    Event,
+    FlattenRequested,
+    LevelsChangeRequested,
+    OrderNotFound,
+    ReleaseRequested,
+    RequestNotSent,
+    RequestRefused,
+    RequestUnknown,
+    TimerFired,
+)
+from grodtd.domain.market import Quote
+from grodtd.domain.money import plain
+from grodtd.domain.notes import Note, NoteKind
+from grodtd.domain.orders import ExecutionReport, NewOrder, OrderReport, OrderType
+from grodtd.ports import Record
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Data = Mapping[str, str]
+
+
+def explain(records: Iterable[Record], bracket_id: str) -> Iterator[str]:
+    """Yield the lines of one bracket's story, in journal order; nothing when the journal does not know it.
+
+    `records` may hold other brackets too: a quote or a timer that touched several is told where it led to something.
+    """
+    facts, commands = msgspec.json.Decoder(Event), msgspec.json.Decoder(Command)
+    notes = msgspec.json.Decoder(Note)
+    headline = ""
+    for record in records:
+        if record.kind == "fact":
+            fact = facts.decode(record.payload)
+            headline = f"{clock(record.ts_ns)}  {_fact(fact)}"
+            if record.bracket_id == bracket_id:
+                yield headline
+                headline = ""
+            continue
+        if record.bracket_id != bracket_id:
+            continue
+        if headline:
+            yield headline
+            headline = ""
+        if record.kind == "note":
+            line = _note(notes.decode(record.payload))
+            if line:
+                yield f"    {line}"
+        else:
+            yield f"    -> {_command(commands.decode(record.payload))}"
+
+
+def clock(ts_ns: int) -> str:
+    """Write a time as date and time of day, UTC, to the millisecond.
+
+    >>> clock(1_402_315_200_123_999_999)
+    '2014-06-09 12:00:00.123'
+    """
+    moment = EPOCH + timedelta(milliseconds=ts_ns // 1_000_000)
+    return moment.replace(tzinfo=None).isoformat(" ", "milliseconds")
+
+
+def duration(ns: int) -> str:
+    """Write a span of time as a person would say it.
+
+    >>> duration(0), duration(250_000_000), duration(90_000_000_000), duration(7_200_000_000_000)
+    ('0 s', '0.25 s', '1 min 30 s', '2 h 0 min')
+    """
+    seconds = ns / 1e9
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+
+
+def _fact(fact: Event) -> str:
+    """Say what happened."""
+    if isinstance(fact, BracketRequested):
+        return _request(fact)
+    if isinstance(fact, ExecutionReport):
+        return _execution(fact)
+    if isinstance(fact, OrderReport):
+        return f"the venue says: {fact.client_order_id} is {fact.status.value}, {plain(fact.cum_qty)} filled so far"
+    if isinstance(fact, RequestRefused):
+        return f"the venue refused to {fact.verb} {fact.client_order_id}: {fact.reason or fact.code}"
+    if isinstance(fact, RequestUnknown):
+        why = fact.reason or "no answer"
+        return f"no answer to our {fact.verb} of {fact.client_order_id} ({why}): it may have happened"
+    if isinstance(fact, RequestNotSent):
+        return f"our {fact.verb} of {fact.client_order_id} never left: {fact.reason}"
+    if isinstance(fact, OrderNotFound):
+        return f"the venue knows no {fact.client_order_id} and no fill of it"
+    if isinstance(fact, Quote):
+        return f"quote {fact.symbol}: bid {plain(fact.bid)}, ask {plain(fact.ask)}"
+    return _told(fact)
+
+
+def _told(fact: Event) -> str:
+    if isinstance(fact, TimerFired):
+        return "a deadline has come"
+    if isinstance(fact, FlattenRequested):
+        return f"asked to get out ({fact.exit_reason}){_because(fact.reason)}"
+    if isinstance(fact, ReleaseRequested):
+        return f"asked to release the bracket{_because(fact.reason)}"
+    if isinstance(fact, LevelsChangeRequested):
+        levels = [
+            f"{name} {plain(px)}" for name, px in (("stop", fact.stop_px), ("target", fact.target_px)) if px is not None
+        ]
+        return f"asked to move {' and '.join(levels)}{_because(fact.reason)}"
+    if isinstance(fact, BracketReconciled):
+        return "every order was compared with the venue"
+    return type(fact).__name__
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
+def _request(fact: BracketRequested) -> str:
+    word = "long" if fact.side.sign > 0 else "short"
+    if fact.filled_qty > 0 and fact.filled_px is not None:
+        return f"entry filled: {word} {plain(fact.filled_qty)} {fact.symbol} at {plain(fact.filled_px)}"
+    return f"asked to protect entry {fact.entry_client_order_id}: {word} {plain(fact.quantity)} {fact.symbol}"
+
+
+def _execution(fact: ExecutionReport) -> str:
+    if fact.exec_ref_id:
+        return f"the venue took execution {fact.exec_ref_id} of {fact.client_order_id} back ({plain(fact.last_qty)})"
+    if fact.last_qty > 0 and fact.last_px is not None:
+        fee = f", fee {plain(fact.fee)} ({fact.fee_asset.value})" if fact.fee else ""
+        return f"fill: {fact.client_order_id} {plain(fact.last_qty)} at {plain(fact.last_px)}{fee}"
+    why = f" ({fact.reason})" if fact.reason else ""
+    return f"{fact.client_order_id} is {fact.status.value}{why}"
+
+
+def _order(order: NewOrder) -> str:
+    if order.order_type is OrderType.MARKET:
+        price = "at market"
+    elif order.order_type is OrderType.LIMIT:
+        price = f"at {plain(order.limit_px or Decimal(0))} or better"
+        if order.time_in_force.value != "gtc":
+            price += f", {order.time_in_force.value}"
+    else:
+        price = f"stop {plain(order.stop_px or Decimal(0))}"
+        if order.limit_px is not None:
+            price += f" limit {plain(order.limit_px)}"
+    reduce = ", reduce-only" if order.reduce_only else ""
+    return f"{order.client_order_id}: {order.side.value} {plain(order.quantity)} {order.symbol} {price}{reduce}"
+
+
+def _command(command: Command) -> str:
+    if isinstance(command, SubmitOrder):
+        return f"send {_order(command.order)}"
+    if isinstance(command, SubmitOco):
+        return f"send, linked: {_order(command.stop)}  |  {_order(command.target)}"
+    if isinstance(command, CancelOrder):
+        return f"cancel {command.client_order_id}"
+    if isinstance(command, ReplaceOrder):
+        return f"change {command.client_order_id} into {_order(command.order)}"
+    if isinstance(command, QueryOrder):
+        return f"ask what became of {command.client_order_id}"
+    assert isinstance(command, Reconcile)
+    return "compare everything with the venue"
+
+
+def _levels(data: Data) -> str:
+    if "multiplier" in data and "atr_px" in data:
+        how = f"ATR {data['atr_px']} x {data['multiplier']} = {data['stop_distance_px']} from the entry"
+        how += f", rounded to the tick towards the entry: stop {data['stop_px']}"
+    elif "fallback_percentage" in data:
+        share = plain(Decimal(data["fallback_percentage"]) * 100)
+        how = f"no usable ATR, so the fallback of {share} % = {data['stop_distance_px']}: stop {data['stop_px']}"
+    else:
+        how = f"stop {data['stop_px']} as given"
+    how += f" (risk {data['risk_px']} a unit)"
+    if "target_px" in data:
+        if "ratio" in data:
+            source = f" ({data['ratio_from']})" if "ratio_from" in data else ""
+            how += f"; ratio {data['ratio']}{source} x {data['risk_px']}, rounded away: target {data['target_px']}"
+        else:
+            how += f"; target {data['target_px']} as given"
+    if "remarks" in data:
+        how += f". Note: {data['remarks']}"
+    return f"levels: entry {data['entry_px']}; {how}"
+
+
+def _filled(data: Data) -> str:
+    if "client_order_id" not in data:
+        return ""  # the fact itself said so
+    done = f", {data['cum_qty']} so far, {data['leaves_qty']} to go" if data.get("leaves_qty", "0") != "0" else ""
+    return f"booked: {data['quantity']} at {data['px']}{done}"
+
+
+def _covered(data: Data) -> str:
+    naked_ns = int(data["naked_ns"])
+    after = f" after {duration(naked_ns)} without protection" if naked_ns else ""
+    return f"every unit is protected{after} ({data['protected_qty']})"
+
+
+def _closed(data: Data) -> str:
+    return f"closed: nothing open, nothing that could still fill; naked in all {duration(int(data['naked_ns']))}"
+
+
+WORDS: dict[NoteKind, str | Callable[[Data], str]] = {
+    NoteKind.BRACKET_OPENED: "bracket opened, strategy {strategy}, policy {policy}",
+    NoteKind.PLAN_CHOSEN: "plan {plan}: {why}",
+    NoteKind.LEVELS_SET: _levels,
+    NoteKind.ENTRY_FILLED: _filled,
+    NoteKind.EXIT_FILLED: _filled,
+    NoteKind.ENTRY_ENDED: "the entry ended ({status}) with {cum_qty} filled; what filled stays protected",
+    NoteKind.ENTRY_TIMED_OUT: "the entry took longer than bracket_orders.timeout_seconds: its rest is cancelled",
+    NoteKind.STOP_PLACED: "rule 1, protect from the first fill: stop for {quantity} at {stop_px}",
+    NoteKind.STOP_GROWN: "rule 1, protection grows: stop for {quantity} more at {stop_px}",
+    NoteKind.STOP_RESTING: "the stop {client_order_id} rests at the venue",
+    NoteKind.TARGET_PLACED: "target for {quantity} at {target_px} ({time_in_force})",
+    NoteKind.TARGET_RESTING: "the target {client_order_id} rests at the venue",
+    NoteKind.TARGET_TOUCHED: "target {target_px} touched: the stop goes first, its final fill is waited for",
+    NoteKind.TARGET_MISSED: "the price fell back with {open_qty} left: the stop returns",
+    NoteKind.TARGET_LOST: "rule 2, the target is gone ({status}: {reason}); the stop stays",
+    NoteKind.EXITS_SHRUNK: "rule 3, a partial exit shrinks its sibling: {leg} less {excess}",
+    NoteKind.STOP_REFUSED: "rule 2, the stop was refused ({reason}), failure {failures}",
+    NoteKind.STOP_LOST: "the stop {client_order_id} is gone ({status}) and comes back",
+    NoteKind.LOCAL_STOP: "rule 2, next step: stop {stop_px} is watched here, for at most {seconds} s",
+    NoteKind.STOP_CROSSED: "the market ({last_px}) is through the stop watched here ({stop_px})",
+    NoteKind.LEAVING: "out at market, reason {exit_reason}: {why}",
+    NoteKind.EXIT_SENT: "marketable exit for {quantity}, attempt {attempt}",
+    NoteKind.CANCEL_ASKED: "asked to cancel {client_order_id} ({quantity} may still fill)",
+    NoteKind.NAKED: "NAKED: not every unit is protected",
+    NoteKind.COVERED: _covered,
+    NoteKind.OVERSOLD: "rule 5, both legs filled: {remedy_qty} too much, bought back once",
+    NoteKind.RESIDUE: "residue: {open_qty} left, worth {value} at {px}, cannot be sold",
+    NoteKind.CLOSED: _closed,
+    NoteKind.REOPENED: "a fill after the end ({was}): {open_qty} open again, guarded again",
+    NoteKind.FROZEN: "FROZEN with its stop in place: {why}",
+    NoteKind.THAWED: "understood again",
+    NoteKind.UNKNOWN_OUTCOME: "rule 9, unknown is an answer: ask by id before anything new ({client_order_id})",
+    NoteKind.PROVEN_DEAD: "{client_order_id} is proven never to have arrived",
+    NoteKind.LEVELS_CHANGED: "levels moved: stop {was_stop_px} -> {stop_px}",
+    NoteKind.RELEASED: "released: {reason}",
+    NoteKind.DEMOTED: "plan {was} -> {now}: {why}",
+}
+"""What each decision is in words; a template over the note's data, or a function of it."""
+
+
+class _Known(dict[str, str]):
+    """A template's values; a figure the note does not carry stays visible as its name."""
+
+    def __missing__(self, key: str) -> str:
+        return f"<{key}>"
+
+
+def _note(note: Note) -> str:
+    words = WORDS.get(note.kind)
+    if words is None:
+        return f"{note.kind.value}: " + ", ".join(f"{key} {value}" for key, value in note.data.items())
+    return words.format_map(_Known(note.data)) if isinstance(words, str) else words(note.data)

@@ -1,0 +1,1 @@
+"""Replay: the live engine over recorded prices, with files a trader reads at both ends."""

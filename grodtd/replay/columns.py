@@ -1,0 +1,291 @@
+"""A table file (CSV, gzipped CSV, Parquet; told by content) as named columns with the file line of each row.
+
+CSV cells stay text here: what a cell means is for the caller to say, and a complaint can quote it.
+"""
+
+import csv
+import gzip
+import hashlib
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from grodtd.domain.errors import DataError
+from grodtd.replay.prices import EPOCH, Floats, Ints
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and how much of it is done, 0 to 1."""
+
+SHOWN = 10
+"""Bad rows a message lists before it only counts."""
+
+NOT_OURS = {
+    b"PK\x03\x04": "a zip archive or Excel workbook",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"BZh": "compressed with bzip2",
+    b"\xfd7zXZ": "compressed with xz",
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+}
+
+EPOCH_UNITS_NS = ((1e11, 10**9), (1e14, 10**6), (1e17, 10**3), (float("inf"), 1))
+"""(below this magnitude, nanoseconds a unit): seconds, ms, us, ns, apart for times from 1973 to 5138."""
+
+
+class BadRow(NamedTuple):
+    """A row that cannot be used: its line in the file, and what is wrong with it."""
+
+    line: int
+    what: str
+
+
+class BadCellError(ValueError):
+    """What is wrong with a row, in words: becomes a `BadRow` once its line is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A file's rows. `frame` holds text cells (CSV; absent ones null) or Parquet's own types."""
+
+    path: str
+    sha256: str
+    """Of the bytes on disk, hex."""
+    frame: pl.DataFrame
+    lines: Ints
+    """int64[rows], file line of each row (header: line 1); for Parquet the row, from 1."""
+    bad: list[BadRow] = field(default_factory=list)
+    """Rows that do not even have the header's number of cells; they are not in `frame`."""
+
+    def text(self, column: str, row: int) -> str:
+        """One cell as written, blanks around it stripped; empty when absent."""
+        value = self.frame[column][row]
+        return "" if value is None else str(value).strip()
+
+    def texts(self, column: str) -> list[str]:
+        """A whole column as `text` gives it; a column the file does not have is all empty."""
+        if column not in self.frame.columns:
+            return [""] * len(self.lines)
+        return ["" if value is None else str(value).strip() for value in self.frame[column].to_list()]
+
+    def numbers(self, column: str) -> Floats:
+        """A column as float64[rows]; NaN where there is no number."""
+        series = self.frame[column]
+        if series.dtype not in (pl.Float64, pl.Int64, pl.Int32):  # a float32 is meant as its shortest text
+            series = series.cast(pl.String, strict=False).str.strip_chars()
+        array: Floats = series.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+        return array
+
+    def times(self, column: str) -> tuple[Ints, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+        """A column of times as int64[rows] nanoseconds since the epoch, and bool[rows]: could it be read."""
+        series = self.frame[column]
+        if series.dtype.is_temporal():
+            found = series.cast(pl.Datetime("ns"), strict=False).to_physical()
+        else:
+            cells = series.cast(pl.String, strict=False).str.strip_chars()
+            found = _epochs(cells)
+            if found.null_count():
+                found = found.zip_with(found.is_not_null(), _iso_times(cells))
+            if found.null_count():
+                found = _one_by_one(cells, found)
+        return found.fill_null(0).to_numpy(), found.is_not_null().to_numpy()
+
+
+def read_table(path: str | Path, progress: Progress | None = None) -> Table:
+    """Read a whole file.
+
+    Raises: DataError - it cannot be opened, or is no such table; the message says what it is.
+    """
+    raw, sha256 = _bytes_of(Path(path), progress)
+    if progress:
+        progress("parsing", 0.0)
+    if raw.startswith(b"PAR1"):
+        table = _parquet(str(path), sha256, raw)
+    else:
+        table = _csv(str(path), sha256, _unzipped(str(path), raw))
+    if progress:
+        progress("parsing", 1.0)
+    return table
+
+
+def require(table: Table, names: Iterable[str], expected: str) -> None:
+    """Raise a DataError that says what is missing, found and expected, unless all `names` are columns."""
+    missing = [name for name in names if name not in table.frame.columns]
+    if missing:
+        raise DataError(
+            f"{table.path}:1: no column {', '.join(missing)}; found: {', '.join(table.frame.columns)}; "
+            f"expected: {expected}"
+        )
+
+
+def complaint(path: str, bad: list[BadRow], *, can_skip: bool = True) -> DataError:
+    """Put bad rows into one error: the first ten by `file:line`, then a count, then what to do."""
+    bad = sorted(bad)
+    shown = [f"{path}:{row.line}: {row.what}" for row in bad[:SHOWN]]
+    if len(bad) > SHOWN:
+        shown.append(f"... and {len(bad) - SHOWN:,} more")
+    count = "1 bad row" if len(bad) == 1 else f"{len(bad):,} bad rows"
+    todo = "Correct the file, or drop such rows with --skip-bad." if can_skip else "Correct the file."
+    return DataError("\n".join([f"{path}: {count}", *shown, todo]))
+
+
+def _bytes_of(path: Path, progress: Progress | None) -> tuple[bytes, str]:
+    """The file's bytes and their SHA-256, from one and the same reading."""
+    digest, chunks, done = hashlib.sha256(), [], 0
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            while chunk := file.read(1 << 24):
+                digest.update(chunk)
+                chunks.append(chunk)
+                done += len(chunk)
+                if progress:
+                    progress("reading", min(1.0, done / size) if size else 1.0)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return b"".join(chunks), digest.hexdigest()
+
+
+def _unzipped(path: str, raw: bytes) -> bytes:
+    if raw.startswith(b"\x1f\x8b"):
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path}: the gzip data is damaged or cut short ({error}); fetch the file again") from error
+    for magic, what in NOT_OURS.items():
+        if raw.startswith(magic):
+            raise DataError(f"{path}: is {what}; supply CSV in UTF-8 (plain or .gz) or Parquet")
+    return raw
+
+
+def _names(path: str, header: list[str]) -> list[str]:
+    """Column names in lower case, blanks as '_'; nameless ones (a saved index) by their position."""
+    names = [re.sub(r"[\s-]+", "_", name.strip().lower()) for name in header]
+    names = [name or f"column_{position}" for position, name in enumerate(names, 1)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}:1: column {', '.join(twice)} appears more than once; keep one")
+    return names
+
+
+def _parquet(path: str, sha256: str, raw: bytes) -> Table:
+    try:
+        frame = pl.read_parquet(io.BytesIO(raw))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{path}: is damaged Parquet: {str(error).splitlines()[0]}") from error
+    frame.columns = _names(path, frame.columns)
+    return Table(path, sha256, frame, np.arange(1, frame.height + 1))
+
+
+def _csv(path: str, sha256: str, data: bytes) -> Table:
+    data = data.removeprefix(b"\xef\xbb\xbf").rstrip()
+    if not data:
+        raise DataError(f"{path}: is empty; expected a header line and rows")
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")
+    first = data.split(b"\n", 1)[0]
+    try:
+        names = _names(path, next(csv.reader([first.decode()]), []))
+    except (UnicodeDecodeError, csv.Error):
+        raise DataError(f"{path}:1: is not text in UTF-8; supply CSV in UTF-8 (plain or .gz) or Parquet") from None
+    if len(names) == 1 and (other := next((mark for mark in (b";", b"\t", b"|") if mark in first), None)):
+        raise DataError(f"{path}:1: cells are separated by {other.decode()!r}; this needs commas")
+    rows = data.count(b"\n")
+    # As many commas as a file without ragged rows has, and as many rows as lines: the library's reading can be
+    # trusted, and row i stands in line i + 2. Anything else is read row by row, to name the lines that are wrong.
+    if data.count(b",") == (rows + 1) * (len(names) - 1):
+        try:
+            frame = pl.read_csv(
+                data,
+                has_header=False,
+                skip_lines=1,
+                schema=dict.fromkeys(names, pl.String),
+                infer_schema=False,
+                raise_if_empty=False,
+            )
+        except pl.exceptions.PolarsError:
+            pass
+        else:
+            if frame.height == rows:
+                return Table(path, sha256, frame, np.arange(2, rows + 2))
+    return _ragged_csv(path, sha256, data, names)
+
+
+def _ragged_csv(path: str, sha256: str, data: bytes, names: list[str]) -> Table:
+    """Read a CSV whose rows differ in length or have line breaks inside quotes; blank lines do not count."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: is not text in UTF-8; save the file as UTF-8") from None
+    reader = csv.reader(io.StringIO(text, newline=""))
+    lines, cells, bad, line = [], [], [], 1
+    try:
+        for row in reader:
+            if line > 1 and len(row) == len(names):
+                lines.append(line)
+                cells.append([cell or None for cell in row])
+            elif line > 1 and any(cell.strip() for cell in row):
+                bad.append(BadRow(line, f"has {len(row)} cells, the header has {len(names)}"))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: is not CSV: {error}") from None
+    frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
+    return Table(path, sha256, frame, np.array(lines, dtype=np.int64), bad)
+
+
+def _epochs(cells: pl.Series) -> pl.Series:
+    """Whole numbers as nanoseconds, their unit told by the magnitude of most of them; null elsewhere."""
+    numbers = cells.cast(pl.Int64, strict=False)
+    typical = numbers.abs().median()
+    if typical is None or not isinstance(typical, float):
+        return numbers
+    nothing = pl.Series(numbers.name, [None], pl.Int64).new_from_index(0, len(numbers))
+    if typical < 1e8:  # 20140609 is a date in ISO's basic form; as seconds it would be August 1970
+        return nothing
+    factor = next(factor for limit, factor in EPOCH_UNITS_NS if typical < limit)
+    reach = (2**63 - 1) // factor
+    return numbers.zip_with(numbers.abs() <= reach, nothing) * factor
+
+
+def _iso_times(cells: pl.Series) -> pl.Series:
+    """The common ISO 8601 forms in UTC, at the library's speed; null elsewhere."""
+    plain = cells.str.replace(r"(Z|z|[+]00:?00| ?UTC)$", "").str.replace(" ", "T", literal=True)
+    found = plain.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="ns", strict=False)
+    for form in ("%Y-%m-%dT%H:%M", "%Y-%m-%d"):
+        if found.null_count():
+            other = plain.str.to_datetime(form, time_unit="ns", strict=False)
+            found = found.zip_with(found.is_not_null(), other)
+    return found.to_physical()
+
+
+def _one_by_one(cells: pl.Series, found: pl.Series) -> pl.Series:
+    """What the fast forms could not read: other ISO forms, other offsets, epoch seconds with a fraction."""
+    missing = found.is_null().arg_true()
+    values = [_time_ns(cell) for cell in cells[missing]]
+    return found.scatter(missing, pl.Series(values, dtype=pl.Int64))
+
+
+def _time_ns(cell: str | None) -> int | None:
+    if not cell:
+        return None
+    try:
+        if re.fullmatch(r"-?\d{9,}\.\d+", cell):
+            number = Decimal(cell)
+            factor = next(factor for limit, factor in EPOCH_UNITS_NS if abs(number) < limit)
+            value = int(number * factor)
+        else:
+            moment = datetime.fromisoformat(cell)
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+            value = (moment - EPOCH) // timedelta(microseconds=1) * 1000
+    except (ValueError, OverflowError, InvalidOperation):
+        return None
+    return value if abs(value) < 2**63 else None

@@ -1,0 +1,269 @@
+"""The replay driver: the very engine that runs live, an ideal venue, recorded prices. Synchronous, no event loop.
+
+Brackets are independent, so only the moments at which one of them is touched are walked: an array search finds each
+bracket's next moment, and a queue keeps them in time order. At one index exits come before entries.
+"""
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from msgspec.structs import replace
+
+from grodtd.domain.bracket import ENDED, Bracket
+from grodtd.domain.commands import CancelOrder, ReplaceOrder, SubmitOco, SubmitOrder
+from grodtd.domain.errors import Refused
+from grodtd.domain.events import (
+    BracketRequested,
+    CapabilitiesLearned,
+    Event,
+    InstrumentsLoaded,
+    PoliciesLoaded,
+    RequestRefused,
+    RunStarted,
+)
+from grodtd.domain.instrument import FeeAsset, Instrument
+from grodtd.domain.market import VolatilityReading
+from grodtd.domain.money import ZERO
+from grodtd.domain.orders import ExecutionReport, Leg, OrderType, Side
+from grodtd.domain.outcome import Outcome
+from grodtd.domain.policy import Policy
+from grodtd.replay.columns import Progress
+from grodtd.replay.feed import Feed
+from grodtd.runtime.turn import Turn
+from grodtd.venue.bar_matching import FillModel, is_ambiguous
+from grodtd.venue.profiles import IDEAL_REPLAY
+from grodtd.venue.venue import SimulatedVenue
+
+Reading = Callable[[str, int], VolatilityReading]
+"""What the bars said, under a strategy's policy, up to and including an index; -1: before the first bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A fill the replay begins a bracket with. `index` is the bar or quote it happened in."""
+
+    order: int
+    """Place in the entries file."""
+    bracket_id: str
+    index: int
+    reading_index: int
+    """Last index whose bar counts for volatility."""
+    side: Side
+    quantity: Decimal
+    px: Decimal
+    stop_px: Decimal | None = None
+    target_px: Decimal | None = None
+    strategy: str = "default"
+
+
+@dataclass(slots=True)
+class Life:
+    """One bracket's story, for the rows of exits.csv."""
+
+    entry: Entry
+    bracket: Bracket
+    exit_index: int | None = None
+    ambiguous: bool = False
+    exits: list[tuple[int, ExecutionReport, str]] = field(default_factory=list)
+    """(index, execution, reason), in order."""
+    stop_history: list[tuple[int, Decimal]] = field(default_factory=list)
+
+
+class Driver:
+    """Replays entries over one feed through one turn."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        turn: Turn,
+        instrument: Instrument,
+        policies: Mapping[str, Policy],
+        model: FillModel,
+        started: RunStarted,
+        reading: Reading,
+    ) -> None:
+        """Tell the engine what it works under; `turn` must be fresh."""
+        self.reading = reading
+        self.feed, self.turn, self.instrument, self.model = feed, turn, instrument, model
+        # Fees are ours to charge: at a base-fee venue the entry pays in units and the exit in money, long and short
+        # alike, so that the two stay mirrors; the venue itself only knows buys and sells.
+        self.venue = SimulatedVenue(IDEAL_REPLAY, [replace(instrument, fee_rate=ZERO)])
+        self.refused: list[tuple[Entry, str]] = []
+        """Entries the engine refused, and why."""
+        self._queue: list[tuple[int, int, str]] = []
+        self._lives: dict[str, Life] = {}
+        begin = int(feed.time_ns[0]) if len(feed) else 0
+        for event in (
+            started,
+            PoliciesLoaded(dict(policies), begin),
+            InstrumentsLoaded((instrument,), begin),
+            CapabilitiesLearned(IDEAL_REPLAY, begin),
+        ):
+            turn.take(event)
+
+    def run(self, entries: Sequence[Entry], progress: Progress | None = None) -> list[Life]:
+        """Replay every entry to its end (or the prices' end) and return their lives in order of entry."""
+        pending = sorted(entries, key=lambda entry: (entry.index, entry.order))
+        for done, entry in enumerate(pending, 1):
+            self._exits_until(entry.index)
+            self._enter(entry)
+            if progress is not None and not done & 255:
+                progress("replaying", done / len(pending))
+        self._exits_until(len(self.feed))
+        for life in self._lives.values():
+            after = self.turn.bracket(life.entry.bracket_id)
+            if after is not None:
+                life.bracket = after
+        if progress is not None:
+            progress("replaying", 1.0)
+        return list(self._lives.values())
+
+    def _exits_until(self, index: int) -> None:
+        """Walk every moment at or before `index`."""
+        queue = self._queue
+        while queue and queue[0][0] <= index:
+            at, order, bracket_id = heapq.heappop(queue)
+            self._moment(at, order, bracket_id)
+
+    def _enter(self, entry: Entry) -> None:
+        ts_ns = int(self.feed.time_ns[entry.index])
+        fee, fee_asset = entry_fee(self.instrument, entry.quantity, entry.px)
+        request = BracketRequested(
+            bracket_id=entry.bracket_id,
+            symbol=self.feed.symbol,
+            side=entry.side,
+            quantity=entry.quantity,
+            filled_qty=entry.quantity,
+            filled_px=entry.px,
+            fee=fee,
+            fee_asset=fee_asset,
+            strategy=entry.strategy,
+            stop_px=entry.stop_px,
+            target_px=entry.target_px,
+            reading=self.reading(entry.strategy, entry.reading_index),
+            ts_event_ns=ts_ns,
+            ts_received_ns=ts_ns,
+        )
+        try:
+            outcome = self.turn.take(request)
+        except Refused as refused:
+            self.refused.append((entry, str(refused)))
+            return
+        bracket = self.turn.bracket(entry.bracket_id)
+        assert bracket is not None
+        life = self._lives[entry.bracket_id] = Life(entry, bracket)
+        self._carry_out(life, outcome, entry.index, ts_ns)
+        self._schedule(life, entry.index)
+
+    def _moment(self, index: int, order: int, bracket_id: str) -> None:
+        """Show one index to one bracket's orders at the venue."""
+        life = self._lives[bracket_id]
+        bid, ask = self.feed.bar(index)
+        bar = bid if life.entry.side is Side.BUY else ask
+        stop_px, target_px = _resting(life.bracket)
+        if target_px is not None and is_ambiguous(life.entry.side, stop_px, [target_px], bar):
+            life.ambiguous = True
+        reports = self.venue.on_bar(bid, self.model, ask=ask, brackets=(bracket_id,))
+        self._take(life, reports, index, int(self.feed.time_ns[index]))
+        self._schedule(life, index)
+
+    def _carry_out(self, life: Life, outcome: Outcome, index: int, ts_ns: int) -> None:
+        """Do at the venue what the engine decided, and hand the reports back, until nothing is left to do."""
+        for command in outcome.commands:
+            if not isinstance(command, SubmitOrder | SubmitOco | CancelOrder | ReplaceOrder):
+                continue
+            try:
+                reports = self.venue.apply(command, ts_ns)
+            except Refused as refused:
+                for fact in refusals(command, refused, ts_ns):
+                    self._fact(life, fact, index, ts_ns)
+            else:
+                self._take(life, reports, index, ts_ns)
+
+    def _take(self, life: Life, reports: Sequence[ExecutionReport], index: int, ts_ns: int) -> None:
+        for report in reports:
+            self._fact(life, report, index, ts_ns)
+
+    def _fact(self, life: Life, fact: Event, index: int, ts_ns: int) -> None:
+        if isinstance(fact, ExecutionReport) and fact.last_qty > 0 and fact.last_px is not None:
+            if self.instrument.fee_rate:
+                value = fact.last_qty * fact.last_px * self.instrument.contract_multiplier
+                fact = replace(fact, fee=value * self.instrument.fee_rate)
+            life.exits.append((index, fact, _reason(life.bracket, fact.client_order_id)))
+            life.exit_index = index
+        outcome = self.turn.take(fact)
+        bracket = self.turn.bracket(life.entry.bracket_id)
+        assert bracket is not None
+        if bracket.stop_px != life.bracket.stop_px and bracket.stop_px is not None:
+            life.stop_history.append((index, bracket.stop_px))
+        life.bracket = bracket
+        if outcome.commands:
+            self._carry_out(life, outcome, index, ts_ns)
+
+    def _schedule(self, life: Life, after: int) -> None:
+        """Find the next index at which anything of this bracket can happen."""
+        bracket = life.bracket
+        bracket_id = bracket.bracket_id
+        if bracket.phase in ENDED:
+            self.turn.engine.forget(bracket_id)
+            return
+        if any(order.alive and order.order_type is OrderType.MARKET for order in bracket.orders):
+            at = self.feed.next_trusted(after)
+        else:
+            stop_px, target_px = _resting(bracket)
+            unit = self.feed.unit
+            long = bracket.side is Side.BUY
+            stop = target = None
+            if stop_px is not None:
+                stop = int((stop_px / unit).to_integral_value(ROUND_FLOOR if long else ROUND_CEILING))
+            if target_px is not None:
+                target = int((target_px / unit).to_integral_value(ROUND_CEILING if long else ROUND_FLOOR))
+            at = self.feed.first_touch(bracket.side, after, stop, target)
+        if at is not None:
+            heapq.heappush(self._queue, (at, life.entry.order, bracket_id))
+
+
+def entry_fee(instrument: Instrument, quantity: Decimal, px: Decimal) -> tuple[Decimal, FeeAsset]:
+    """Return what an entry fill costs and in what: units at a base-fee venue, else money."""
+    if instrument.fee_asset is FeeAsset.BASE:
+        return quantity * instrument.fee_rate, FeeAsset.BASE
+    return quantity * px * instrument.contract_multiplier * instrument.fee_rate, FeeAsset.QUOTE
+
+
+def refusals(command: SubmitOrder | SubmitOco | CancelOrder | ReplaceOrder, why: Refused, ts_ns: int) -> list[Event]:
+    """Turn the venue's refusal of a command into the facts it means."""
+    ids: tuple[tuple[str, str, str], ...]
+    if isinstance(command, SubmitOco):
+        ids = ((command.stop.client_order_id, "submit", ""), (command.target.client_order_id, "submit", ""))
+    elif isinstance(command, SubmitOrder):
+        ids = ((command.order.client_order_id, "submit", ""),)
+    elif isinstance(command, CancelOrder):
+        ids = ((command.client_order_id, "cancel", ""),)
+    else:
+        ids = ((command.client_order_id, "replace", command.order.client_order_id),)
+    return [RequestRefused(cid, verb, why.code, str(why), new, ts_ns, ts_ns) for cid, verb, new in ids]
+
+
+def _resting(bracket: Bracket) -> tuple[Decimal | None, Decimal | None]:
+    """Levels of the bracket's living stop and target orders."""
+    stop_px = target_px = None
+    for order in bracket.orders:
+        if not order.alive:
+            continue
+        if order.leg is Leg.STOP:
+            stop_px = order.stop_px
+        elif order.leg is Leg.TARGET:
+            target_px = order.limit_px
+    return stop_px, target_px
+
+
+def _reason(bracket: Bracket, client_order_id: str) -> str:
+    """Say, in the words of exits.csv, why an order of this bracket took it out."""
+    for order in bracket.orders:
+        if order.client_order_id == client_order_id:
+            if order.leg in (Leg.STOP, Leg.TARGET):
+                return order.leg.value
+            return "overfill" if order.leg is Leg.REMEDY else bracket.exit_reason
+    return "manual"

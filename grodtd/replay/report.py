@@ -1,0 +1,191 @@
+"""`report.html` of a replay: one page that needs nothing but itself, to look at now and to keep.
+
+The page carries its own charts library, style and data; its content security policy forbids it any request, and runs
+only the two scripts whose hashes it names. Same input, same bytes.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import plotly.offline
+
+from grodtd import __version__
+from grodtd.replay import report_words as words
+from grodtd.replay.exits import ExitRow
+from grodtd.replay.prices import DAY_NS, Floats, Ints
+from grodtd.replay.report_figures import Distribution, EquityCurve, distribution, equity_curve, thinned
+from grodtd.replay.report_pack import Packed, PackedBars, number, pack_bars, pack_rows, pack_stops, script_json
+from grodtd.replay.summary import results
+
+ASSETS = files("grodtd.replay") / "report_assets"
+SCRIPTS = ("1-data.js", "2-look.js", "3-prices.js", "4-navigator.js", "5-charts.js", "6-table.js", "7-main.js")
+
+PAGE_CHARS = 15_000_000
+"""The page aims to stay below this: it should open on a phone and pass as an attachment."""
+
+MOST_ROWS = 40_000
+"""Exits in the page's table and charts; further ones are in `exits.csv` alone (the figures count them all)."""
+
+STOPS_CHARS = 2_000_000
+"""For the stairs of moved stops."""
+
+OTHER_CHARS = 200_000
+"""For the words, the equity curve and the distribution."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReportInput:
+    """All that a report shows. Nothing in it is changed; arrays are of equal length, times strictly rising."""
+
+    title: str
+    symbol: str
+    time_ns: Ints
+    """int64[n], n >= 1, each bar's open in ns since the epoch (UTC)."""
+    open: Floats
+    """float64[n], mid price in the quote currency; so are `high`, `low`, `close`."""
+    high: Floats
+    low: Floats
+    close: Floats
+    interval_ns: int
+    """A bar's length; a day or more: times are shown as dates."""
+    rows: Sequence[ExitRow]
+    """The rows of `exits.csv`, in its order."""
+    summary: Mapping[str, Any]
+    """What `summary.summary_json` returned for the same rows: every figure in words comes from it."""
+    remarks: Sequence[str] = ()
+    """What the user should know besides the summary's own remarks. Shown as they are."""
+    precision: int = 2
+    """Digits after the point of the file's prices."""
+    stop_history: Mapping[str, Sequence[tuple[int, float | Decimal]]] = field(default_factory=dict)
+    """Bracket id: (time in ns since the epoch, new stop), oldest first, without the initial one."""
+
+
+def write_report(path: str | Path, report: ReportInput) -> None:
+    """Write the page to `path`, replacing what is there.
+
+    Raises: ValueError - the bars are empty or of unequal length (the caller's fault). OSError - the file cannot be
+    written (the person who named the path).
+    """
+    Path(path).write_text(report_html(report), encoding="utf-8", newline="\n")
+
+
+def report_html(report: ReportInput) -> str:
+    """Return the page as text. Raises: ValueError - the bars are empty or of unequal length."""
+    sides = (report.open, report.high, report.low, report.close)
+    if not len(report.time_ns) or any(len(side) != len(report.time_ns) for side in sides):
+        raise ValueError("a report needs at least one bar, and open, high, low and close for each")
+    brackets = results(report.rows)
+    spread = distribution(brackets)
+    style = _asset("report.css")
+    library = plotly.offline.get_plotlyjs()
+    script = "\n".join(["(function () {", '"use strict";', *(_asset(name) for name in SCRIPTS), "})();"])
+    room = PAGE_CHARS - len(library) - len(style) - len(script) - OTHER_CHARS
+    data, note = _data(report, equity_curve(brackets), spread, room)
+    facts = words.Facts(
+        title=report.title,
+        first_ns=int(report.time_ns[0]),
+        last_ns=int(report.time_ns[-1]),
+        interval_ns=report.interval_ns,
+        bar_count=len(report.time_ns),
+        summary=report.summary,
+        remarks=tuple(report.remarks),
+        version=__version__,
+    )
+    return Template(_asset("report.html")).substitute(
+        policy=words.escaped(_policy(library, script)),
+        title=words.escaped(report.title),
+        style=style,
+        masthead=words.masthead(facts),
+        figures=words.figures(facts),
+        warnings=words.warnings(facts),
+        equity_note=words.equity_note(facts),
+        equity_label=words.equity_label(facts),
+        distribution_note=words.distribution_note(facts),
+        distribution_label=words.distribution_label(spread),
+        exits=words.exits(facts),
+        brackets_note=words.escaped(note),
+        assumptions=words.assumptions(facts),
+        footer=words.footer(facts),
+        data=script_json(data),
+        plotly=library,
+        script=script,
+    )
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def _policy(*scripts: str) -> str:
+    """Nothing is loaded from anywhere; only these scripts run. Plotly sets styles of its own."""
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+
+
+def _data(report: ReportInput, curve: EquityCurve, spread: Distribution, room: int) -> tuple[Packed, str]:
+    """Return what the page's script reads, and the sentence above the table."""
+    rows = report.rows[:MOST_ROWS]
+    packed = pack_rows(rows, report.time_ns)
+    stops, stops_left_out = pack_stops(report.stop_history, packed["ids"], report.time_ns, STOPS_CHARS)
+    room -= len(script_json(packed)) + len(script_json(stops))
+    bars = PackedBars(report.time_ns, (report.open, report.high, report.low, report.close), report.precision)
+    bars_json, coarse_brackets = pack_bars(bars, _spans(packed, bars.count), room)
+    said = []
+    if coarse_brackets:
+        said.append(
+            f"{coarse_brackets:,} of {len(packed['ids']):,} brackets are drawn in coarse candles: single bars for all "
+            "of them would make the page too large."
+        )
+    if stops_left_out:
+        said.append(f"Of {stops_left_out:,} brackets only the initial stop is drawn, not how it moved.")
+    data: Packed = {
+        "symbol": report.symbol,
+        "precision": report.precision,
+        "interval_ms": report.interval_ns // 1_000_000,
+        "daily": report.interval_ns >= DAY_NS,
+        "bars": bars_json,
+        **packed,
+        "stops": stops,
+        "equity": _curve(thinned(curve), len(packed["ids"]), int(report.time_ns[0])),
+        "distribution": {
+            "width": spread.width,
+            "centre": [number(value) for value in spread.centre],
+            "count": spread.count.tolist(),
+            "first_open": spread.first_open,
+            "last_open": spread.last_open,
+            "mean": spread.mean,
+        },
+        "notes": {"prices": " ".join(said)},
+    }
+    note = "One row an exit; choose one to see its bracket in the price chart. Times are UTC."
+    if len(report.rows) > len(rows):
+        note += f" The page holds the first {len(rows):,} of {len(report.rows):,} exits; exits.csv has them all."
+    return data, note
+
+
+def _spans(packed: Packed, bar_count: int) -> list[tuple[int, int]]:
+    """First and last bar of each bracket, in order of entry."""
+    spans: dict[int, tuple[int, int]] = {}
+    columns = packed["rows"]
+    for bracket, first, last in zip(columns["bracket"], columns["entry_bar"], columns["exit_bar"], strict=True):
+        end = bar_count - 1 if last is None else last
+        spans[bracket] = (first, max(end, spans.get(bracket, (0, 0))[1]))
+    return list(spans.values())
+
+
+def _curve(curve: EquityCurve, brackets_in_page: int, begin_ns: int) -> Packed:
+    """The curve from zero at the first bar; a step made by a bracket that is not in the page cannot be chosen."""
+    return {
+        "ms": [begin_ns // 1_000_000, *(curve.time_ns // 1_000_000).tolist()],
+        "r": [0, *(number(value) for value in curve.r)],
+        "peak": [0, *(number(value) for value in curve.peak)],
+        "bracket": [None, *(int(index) if index < brackets_in_page else None for index in curve.bracket)],
+    }

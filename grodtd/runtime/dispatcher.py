@@ -1,0 +1,187 @@
+"""Carries the engine's intentions to the broker and brings the answers back as facts.
+
+Order is kept per bracket: its next command is sent when the one before it was answered (or timed out). Brackets do
+not wait for each other, up to `max_in_flight` requests at once. A command is sent only when the journal has made it
+durable (S6).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from grodtd.domain.commands import (
+    CancelOrder,
+    Command,
+    QueryOrder,
+    Reconcile,
+    ReplaceOrder,
+    SubmitOco,
+    SubmitOrder,
+)
+from grodtd.domain.errors import NotSent, OutcomeUnknown, Refused
+from grodtd.domain.events import (
+    BracketReconciled,
+    Event,
+    OrderNotFound,
+    RequestNotSent,
+    RequestRefused,
+    RequestUnknown,
+)
+from grodtd.domain.orders import ExecutionReport, Fill, OrderReport, OrderStatus
+from grodtd.ports import Broker, Clock
+
+Deliver = Callable[[Event], None]
+Durable = Callable[[], Awaitable[None]]
+
+
+class Dispatcher:
+    """One lane a bracket, a bounded number of requests in flight."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        clock: Clock,
+        deliver: Deliver,
+        orders_of: Callable[[str], list[str]],
+        *,
+        timeout_s: float = 5.0,
+        max_in_flight: int = 16,
+    ) -> None:
+        """`deliver` hands a fact to the runner; `orders_of` names a bracket's orders for a reconciliation."""
+        self._broker, self._clock, self._deliver, self._orders_of = broker, clock, deliver, orders_of
+        self._timeout_s = timeout_s
+        self._in_flight = asyncio.Semaphore(max_in_flight)
+        self._lanes: dict[str, deque[tuple[Command, Durable]]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def send(self, command: Command, durable: Durable) -> None:
+        """Queue a command in its bracket's lane; it leaves when `durable` has returned."""
+        bracket_id = command.bracket_id
+        lane = self._lanes.setdefault(bracket_id, deque())
+        lane.append((command, durable))
+        if bracket_id not in self._tasks:
+            self._tasks[bracket_id] = asyncio.get_running_loop().create_task(
+                self._drain(bracket_id, lane), name=f"lane {bracket_id}"
+            )
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued or under way."""
+        return not self._tasks
+
+    async def settle(self) -> None:
+        """Return when every lane is empty."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks.values())
+
+    async def stop(self) -> None:
+        """Drop what is queued and cancel what is under way; its outcome is unknown and found out at the next start."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _drain(self, bracket_id: str, lane: deque[tuple[Command, Durable]]) -> None:
+        try:
+            while lane:
+                command, durable = lane.popleft()
+                await durable()
+                async with self._in_flight:
+                    facts = await self._carry_out(command)
+                for fact in facts:
+                    self._deliver(fact)
+        finally:
+            del self._tasks[bracket_id], self._lanes[bracket_id]
+
+    async def _carry_out(self, command: Command) -> list[Event]:
+        if isinstance(command, QueryOrder):
+            return await self._query(command.client_order_id)
+        if isinstance(command, Reconcile):
+            facts: list[Event] = []
+            for client_order_id in self._orders_of(command.bracket_id):
+                facts.extend(await self._query(client_order_id))
+            now_ns = self._clock.now_ns()
+            return [*facts, BracketReconciled(command.bracket_id, now_ns, now_ns)]
+        ids, verb, replacement_id = _named(command)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                report = await self._request(command)
+        except Refused as error:
+            now_ns = self._clock.now_ns()
+            return [RequestRefused(cid, verb, error.code, str(error), replacement_id, now_ns, now_ns) for cid in ids]
+        except NotSent as error:
+            now_ns = self._clock.now_ns()
+            return [RequestNotSent(cid, verb, str(error), replacement_id, now_ns, now_ns) for cid in ids]
+        except (OutcomeUnknown, TimeoutError) as error:
+            now_ns = self._clock.now_ns()
+            why = str(error) or f"no answer within {self._timeout_s} s"
+            return [RequestUnknown(cid, verb, why, replacement_id, now_ns, now_ns) for cid in ids]
+        if report is None:
+            return []
+        return [replace(report, ts_received_ns=self._clock.now_ns())]
+
+    async def _request(self, command: SubmitOrder | SubmitOco | CancelOrder | ReplaceOrder) -> OrderReport | None:
+        if isinstance(command, SubmitOrder):
+            return await self._broker.submit(command.order)
+        if isinstance(command, SubmitOco):
+            await self._broker.submit_oco(command.stop, command.target)
+            return None
+        if isinstance(command, CancelOrder):
+            return await self._broker.cancel(command.client_order_id)
+        return await self._broker.replace(command.client_order_id, command.order)
+
+    async def _query(self, client_order_id: str) -> list[Event]:
+        """Look an order up by id and among the fills; without any answer nothing is concluded."""
+        asked_ns = self._clock.now_ns()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                report = await self._broker.order(client_order_id)
+                fills = [f for f in await self._broker.fills(0) if f.client_order_id == client_order_id]
+        except (Refused, NotSent, OutcomeUnknown, TimeoutError):
+            return []  # the engine's timer asks again
+        now_ns = self._clock.now_ns()
+        facts: list[Event] = list(executions_of(fills, now_ns))
+        if report is not None:
+            facts.append(replace(report, ts_received_ns=now_ns))
+        elif not fills:
+            facts.append(OrderNotFound(client_order_id, asked_ns, now_ns, now_ns))
+        return facts
+
+
+def executions_of(fills: list[Fill], now_ns: int) -> list[ExecutionReport]:
+    """Turn an order's fills, oldest first, into the reports the stream would have brought."""
+    reports = []
+    cum_qty = Decimal(0)
+    for fill in fills:
+        cum_qty = fill.cum_qty if fill.cum_qty is not None else cum_qty + fill.quantity
+        reports.append(
+            ExecutionReport(
+                client_order_id=fill.client_order_id,
+                status=OrderStatus.WORKING,
+                cum_qty=cum_qty,
+                exec_id=fill.exec_id,
+                last_qty=fill.quantity,
+                last_px=fill.px,
+                fee=fill.fee,
+                fee_asset=fill.fee_asset,
+                symbol=fill.symbol,
+                side=fill.side,
+                ts_event_ns=fill.ts_event_ns,
+                ts_received_ns=now_ns,
+            )
+        )
+    return reports
+
+
+def _named(command: SubmitOrder | SubmitOco | CancelOrder | ReplaceOrder) -> tuple[tuple[str, ...], str, str]:
+    """Return the order ids a request is about, its verb, and the id of the replacement if it is one."""
+    if isinstance(command, SubmitOrder):
+        return (command.order.client_order_id,), "submit", ""
+    if isinstance(command, SubmitOco):
+        return (command.stop.client_order_id, command.target.client_order_id), "submit", ""
+    if isinstance(command, CancelOrder):
+        return (command.client_order_id,), "cancel", ""
+    return (command.client_order_id,), "replace", command.order.client_order_id

@@ -1,0 +1,107 @@
+"""What an operator does with a journal: verify it, back it up, put a damaged one aside."""
+
+import sqlite3
+from pathlib import Path
+
+import msgspec
+
+from grodtd.domain.errors import ConfigError
+from grodtd.storage import reading, wal
+from grodtd.storage.database import Database, driver
+from grodtd.storage.errors import JournalCorrupt, JournalLocked, JournalNotFound
+from grodtd.storage.exclusive import ExclusiveLock
+from grodtd.storage.faults import translated
+
+_BESIDE = ("", "-wal", "-shm")
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """What a whole check proved. Note `checksum` elsewhere: it shows later that no end was cut off since."""
+
+    records: int
+    checksum: str
+    remarks: tuple[str, ...] = ()
+
+
+def verify(target: str | Path) -> Verified:
+    """Check every record from the first to the last, the indexes, and an idle SQLite journal's log. Changes nothing.
+
+    Works while a daemon writes. Raises: `JournalCorrupt` - at the first record that cannot be trusted;
+    `JournalNotFound`, `JournalTooNew`, `JournalUnavailable`.
+    """
+    database = Database(target)
+    remarks: tuple[str, ...] = ()
+    if database.path is not None and database.path.exists():
+        remarks = _check_log(database.path)
+    # One transaction: one view of the journal, while a daemon goes on.
+    with reading.opened(database) as connection, translated(database.place), connection.begin():
+        last_seq, checksum = reading.check_records(database, connection, 0)
+        if database.is_sqlite:
+            # The chain proves the records; this proves that the index finds them all.
+            faults = [row[0] for row in reading.fetch(connection, "PRAGMA integrity_check(10)")]
+            if faults != ["ok"]:
+                raise JournalCorrupt(database.place, f"SQLite finds: {'; '.join(faults)}")
+    return Verified(last_seq, checksum.hex(), remarks)
+
+
+def backup(path: str | Path, to: str | Path) -> None:
+    """Copy a SQLite journal whole, as of one moment, also while a daemon writes; then check the copy.
+
+    Raises: `ConfigError` - `to` exists already, or the journal is a server's (use its own backup, `pg_dump`).
+    """
+    source, copy = Database(path), Path(to).absolute()
+    if source.path is None:
+        raise ConfigError([f"{source.place} is a server's database: back it up with pg_dump"])
+    if copy.exists():
+        raise ConfigError([f"{copy} exists already: a backup never overwrites"])
+    with reading.opened(source) as connection, translated(source.place):
+        target = sqlite3.connect(copy)
+        try:
+            copy.chmod(0o600)
+            driver(connection).backup(target)
+        finally:
+            target.close()
+    verify(copy)
+
+
+def set_aside(path: str | Path) -> Path:
+    """Rename a journal and what belongs to it to `<name>.aside-1` (or the next free number); return the new name.
+
+    The next start then makes a new journal, and takes what the venue holds for its beginning. Nothing is deleted.
+    Raises: `JournalLocked` - a daemon runs on it; `JournalNotFound`; `ConfigError` - it is a server's.
+    """
+    database = Database(path)
+    if database.path is None:
+        raise ConfigError([f"{database.place} is a server's database: rename it there, and name an empty one"])
+    journal = database.path
+    there = [journal.with_name(journal.name + end) for end in _BESIDE]
+    if not any(name.exists() for name in there):
+        raise JournalNotFound(f"there is no journal at {journal}: check the path")
+    lock = ExclusiveLock(journal, "grodtd journal set-aside")
+    try:
+        number = 1
+        while any(Path(f"{journal}.aside-{number}{end}").exists() for end in _BESIDE):
+            number += 1
+        for name, end in zip(there, _BESIDE, strict=True):
+            if name.exists():
+                name.rename(f"{journal}.aside-{number}{end}")
+    finally:
+        lock.release()
+    return Path(f"{journal}.aside-{number}")
+
+
+def _check_log(path: Path) -> tuple[str, ...]:
+    try:
+        lock = ExclusiveLock(path, "grodtd journal verify")
+    except (JournalLocked, OSError):
+        # A daemon is writing its log at this moment, and looked at it when it started; or nothing can write there.
+        return ()
+    try:
+        left = wal.leftover(path.with_name(path.name + "-wal"))
+    finally:
+        lock.release()
+    if left is None or not (left.damage or left.frames):
+        return ()
+    if left.damage:
+        raise JournalCorrupt(str(path), f"its write-ahead log is not whole: {left.damage}")
+    return (f"{path}: its write-ahead log ends in {left.frames} page(s) of a commit that was never acknowledged",)

@@ -1,0 +1,1 @@
+"""A simulated venue: pure, synchronous, deterministic. Times are parameters, answers are reports."""

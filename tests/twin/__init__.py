@@ -1,0 +1,1 @@
+"""An independent, slow, obviously-right replay (`brute_force`), and worlds to compare it in (`scenarios`)."""
