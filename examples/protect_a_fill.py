@@ -1,4 +1,4 @@
-"""Protect a fill, watch the target being taken, and read what happened.
+"""Buy, protect the fill, watch the target being taken, and read what happened.
 
 Run it as it stands:  python examples/protect_a_fill.py
 
@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from grodtd.bootstrap import paper
 from grodtd.domain.market import Bar
-from grodtd.domain.orders import Side
+from grodtd.domain.orders import NewOrder, OrderType, Side
 from grodtd.runtime.clocks import SystemClock
 
 HOUR_NS = 3_600_000_000_000
@@ -26,17 +26,22 @@ def quiet_hours(symbol: str, now_ns: int) -> list[Bar]:
 async def main() -> None:
     clock = SystemClock()
     async with paper(bars=quiet_hours("AAPL", clock.now_ns()), clock=clock) as world:
-        # Your program bought 100 AAPL at 187.20. From here on it is looked after.
-        bracket = await world.service.protect_fill("AAPL", Side.BUY, Decimal(100), Decimal("187.20"), bracket_id="B1")
+        # Your program buys 100 AAPL, in its own way; here with a market order that fills at 187.20.
+        await world.quote("AAPL", bid="187.18", ask="187.20")
+        entry = await world.broker.submit(NewOrder("my-entry-1", "AAPL", Side.BUY, OrderType.MARKET, Decimal(100)))
+        fill_px = entry.avg_px or Decimal(0)
+
+        # From here on the position is looked after.
+        bracket = await world.service.protect_fill("AAPL", Side.BUY, entry.cum_qty, fill_px, bracket_id="B1")
         await world.settle()
 
         # The stop is 2 ATR away; AAPL's own ratio (configs/risk_reward.yaml) puts the target 1.8 times as far.
-        print(f"stop {bracket.stop_px}, target {bracket.target_px}")
+        print(f"bought at {fill_px}; stop {bracket.stop_px}, target {bracket.target_px}")
         print(f"plan {bracket.plan.value}: {bracket.plan_reason}")
         for order in await world.broker.open_orders():
             print(f"resting at the venue: {order.client_order_id}")
 
-        # The market rises through the target: the stop is cancelled first, then the target sells.
+        # The market rises through the target: the stop is cancelled first, then the target sells what is left.
         await world.quote("AAPL", bid="190.00", ask="190.02")
         await world.quote("AAPL", bid="194.50", ask="194.52")
 

@@ -2,7 +2,8 @@
 
 Order is kept per bracket: its next command is sent when the one before it was answered (or timed out). Brackets do
 not wait for each other, up to `max_in_flight` requests at once. A command is sent only when the journal has made it
-durable (S6).
+durable (S6), and only while it is fresh: an order decided long ago (a slow lane, a journal that was full) is told to
+the engine as never sent, so that it decides again from what is true now.
 """
 
 import asyncio
@@ -32,9 +33,17 @@ from grodtd.domain.events import (
 )
 from grodtd.domain.orders import ExecutionReport, Fill, OrderReport, OrderStatus
 from grodtd.ports import Broker, Clock
+from grodtd.runtime.governor import Governor
 
 Deliver = Callable[[Event], None]
 Durable = Callable[[], Awaitable[None]]
+Observe = Callable[[str, float, str], None]
+SEND_WITHIN_NS = 5_000_000_000
+"""An order older than this is not sent any more; the wait for proof of death counts on it."""
+
+
+def _unobserved(verb: str, seconds: float, outcome: str) -> None:
+    """Nobody listens."""
 
 
 class Dispatcher:
@@ -47,21 +56,26 @@ class Dispatcher:
         deliver: Deliver,
         orders_of: Callable[[str], list[str]],
         *,
+        governor: Governor | None = None,
         timeout_s: float = 5.0,
         max_in_flight: int = 16,
     ) -> None:
         """`deliver` hands a fact to the runner; `orders_of` names a bracket's orders for a reconciliation."""
+        self._governor = governor or Governor()
+        self._open = asyncio.Event()
+        self._open.set()
+        self._observe: Observe = _unobserved
         self._broker, self._clock, self._deliver, self._orders_of = broker, clock, deliver, orders_of
         self._timeout_s = timeout_s
         self._in_flight = asyncio.Semaphore(max_in_flight)
-        self._lanes: dict[str, deque[tuple[Command, Durable]]] = {}
+        self._lanes: dict[str, deque[tuple[Command, Durable, int]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def send(self, command: Command, durable: Durable) -> None:
         """Queue a command in its bracket's lane; it leaves when `durable` has returned."""
         bracket_id = command.bracket_id
         lane = self._lanes.setdefault(bracket_id, deque())
-        lane.append((command, durable))
+        lane.append((command, durable, self._clock.now_ns()))
         if bracket_id not in self._tasks:
             self._tasks[bracket_id] = asyncio.get_running_loop().create_task(
                 self._drain(bracket_id, lane), name=f"lane {bracket_id}"
@@ -84,17 +98,46 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _drain(self, bracket_id: str, lane: deque[tuple[Command, Durable]]) -> None:
+    def hold(self) -> None:
+        """Send nothing until `release`: before a reconciliation nothing new is risked (L5)."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """Send again."""
+        self._open.set()
+
+    def observe(self, observe: "Observe") -> None:
+        """Tell `observe(verb, seconds, outcome)` how long each request took."""
+        self._observe = observe
+
+    async def _drain(self, bracket_id: str, lane: deque[tuple[Command, Durable, int]]) -> None:
         try:
             while lane:
-                command, durable = lane.popleft()
+                command, durable, decided_ns = lane.popleft()
                 await durable()
+                await self._open.wait()
+                await self._governor.permit(command)
                 async with self._in_flight:
-                    facts = await self._carry_out(command)
+                    stale = self._stale(command, decided_ns)
+                    facts = stale or await self._carry_out(command)
                 for fact in facts:
                     self._deliver(fact)
         finally:
             del self._tasks[bracket_id], self._lanes[bracket_id]
+
+    def _stale(self, command: Command, decided_ns: int) -> list[Event]:
+        """The facts of an order that waited too long to be sent; empty for one that may go."""
+        if isinstance(command, CancelOrder | QueryOrder | Reconcile):
+            return []
+        now_ns = self._clock.now_ns()
+        orders = (command.stop, command.target) if isinstance(command, SubmitOco) else (command.order,)
+        late = now_ns - decided_ns > SEND_WITHIN_NS
+        late = late or any(o.valid_until_ns is not None and now_ns > o.valid_until_ns for o in orders)
+        if not late:
+            return []
+        ids, verb, replacement_id = _named(command)
+        why = f"not sent: decided {(now_ns - decided_ns) / 1e9:.1f} s ago"
+        return [RequestNotSent(cid, verb, why, replacement_id, now_ns, now_ns) for cid in ids]
 
     async def _carry_out(self, command: Command) -> list[Event]:
         if isinstance(command, QueryOrder):
@@ -106,19 +149,28 @@ class Dispatcher:
             now_ns = self._clock.now_ns()
             return [*facts, BracketReconciled(command.bracket_id, now_ns, now_ns)]
         ids, verb, replacement_id = _named(command)
+        began_ns = self._clock.now_ns()
+
+        def took(outcome: str) -> None:
+            self._observe(verb, (self._clock.now_ns() - began_ns) / 1e9, outcome)
+
         try:
             async with asyncio.timeout(self._timeout_s):
                 report = await self._request(command)
         except Refused as error:
+            took("refused")
             now_ns = self._clock.now_ns()
             return [RequestRefused(cid, verb, error.code, str(error), replacement_id, now_ns, now_ns) for cid in ids]
         except NotSent as error:
+            took("not_sent")
             now_ns = self._clock.now_ns()
             return [RequestNotSent(cid, verb, str(error), replacement_id, now_ns, now_ns) for cid in ids]
         except (OutcomeUnknown, TimeoutError) as error:
+            took("unknown")
             now_ns = self._clock.now_ns()
             why = str(error) or f"no answer within {self._timeout_s} s"
             return [RequestUnknown(cid, verb, why, replacement_id, now_ns, now_ns) for cid in ids]
+        took("done")
         if report is None:
             return []
         return [replace(report, ts_received_ns=self._clock.now_ns())]

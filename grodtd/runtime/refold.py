@@ -24,7 +24,9 @@ def refold(records: Iterable[Record], *, check: bool = True) -> Turn:
     decoder = msgspec.json.Decoder(Event)
     made: list[Record] = []
     turn = Turn(Engine(), made.extend)
+    last = 0
     for record in records:
+        last = record.seq
         if record.kind == "fact":
             if check and made:
                 raise Diverged(f"record {record.seq}: the fact before it led to more than the journal holds: {made[0]}")
@@ -37,6 +39,7 @@ def refold(records: Iterable[Record], *, check: bool = True) -> Turn:
             _compare(made, record)
     if check and made:
         raise Diverged(f"the last fact led to more than the journal holds: {made[0]}")
+    turn.sequence = last
     return turn
 
 

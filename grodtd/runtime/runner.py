@@ -2,6 +2,9 @@
 journalled and decided in one synchronous step, and its commands leave when the journal has made them durable.
 
 One event loop, no threads, the injected clock. Callers reach it as `ports.Core` and `ports.Views`.
+
+Life: `start` folds in what the engine lives under, holds everything back, compares itself with the venue, and only
+then lets commands go (L5). While it runs it compares itself again, every so often and whenever the link comes back.
 """
 
 import asyncio
@@ -9,14 +12,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from msgspec.structs import replace
 
-from grodtd.domain.bracket import Bracket
-from grodtd.domain.events import Event, LinkStatus, TimerFired
+from grodtd.domain.bracket import Bracket, OrderState
+from grodtd.domain.errors import Refused
+from grodtd.domain.events import BracketRequested, Event, LinkStatus, RequestUnknown, TimerFired
 from grodtd.domain.market import Quote
 from grodtd.domain.notes import Note
 from grodtd.domain.orders import ExecutionReport
 from grodtd.domain.outcome import Outcome
 from grodtd.ports import Broker, Clock, Journal
 from grodtd.runtime.dispatcher import Dispatcher
+from grodtd.runtime.governor import Governor
+from grodtd.runtime.reconciler import Findings, Reconciler
 from grodtd.runtime.turn import Turn
 
 NS = 1_000_000_000
@@ -25,30 +31,69 @@ NS = 1_000_000_000
 class Runner:
     """Runs one engine against one broker account."""
 
-    def __init__(self, turn: Turn, broker: Broker, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self,
+        turn: Turn,
+        broker: Broker,
+        journal: Journal,
+        clock: Clock,
+        *,
+        governor: Governor | None = None,
+        request_timeout_s: float = 5.0,
+        reconcile_every_s: float = 30.0,
+        commit_retry_s: float = 1.0,
+    ) -> None:
         """`turn` must write to `journal`. Nothing runs before `start`."""
         self.turn, self.broker, self.journal, self.clock = turn, broker, journal, clock
-        self.dispatcher = Dispatcher(broker, clock, self._deliver, self._orders_of)
+        self.dispatcher = Dispatcher(
+            broker, clock, self._deliver, self._orders_of, governor=governor, timeout_s=request_timeout_s
+        )
+        self.reconciler = Reconciler(broker, clock, self.brackets, self._corrects)
+        self.link_up = True
+        self.journal_error: str = ""
+        """Why nothing can be made durable at present; empty when it can."""
+        self.ready = asyncio.Event()
+        """Set once the first reconciliation succeeded."""
+        self.last_quote_ns = 0
+        self.last_report_ns = 0
+        self.last_findings: Findings | None = None
+        self._reconcile_every_s, self._commit_retry_s = reconcile_every_s, commit_retry_s
         self._followers: list[asyncio.Queue[Note | None]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._listener: asyncio.Task[None] | None = None
-        self._committed = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._committed = turn.sequence
         self._commit: asyncio.Task[None] | None = None
+        self._compare = asyncio.Event()
 
     async def start(self, *facts: Event) -> None:
-        """Fold in what the engine lives under (policies, instruments, abilities), then listen to the broker."""
+        """Fold in what the engine lives under, then listen, compare and act. Returns when the first facts are durable.
+
+        Orders that were on their way when the last process ended are of unknown fate: the engine is told so.
+        """
         for fact in facts:
             self._take(fact)
+        self.dispatcher.hold()
+        for bracket in self.brackets():
+            for order in bracket.orders:
+                if order.state is OrderState.SENT:
+                    now_ns = self.clock.now_ns()
+                    why = "sent by a process that ended before the answer"
+                    self._take(RequestUnknown(order.client_order_id, "submit", why, "", now_ns, now_ns))
         await self._durable()
-        self._listener = asyncio.get_running_loop().create_task(self._listen(), name="broker events")
+        loop = asyncio.get_running_loop()
+        self._compare.set()
+        self._tasks = [
+            loop.create_task(self._listen(), name="broker events"),
+            loop.create_task(self._keep_comparing(), name="reconciler"),
+        ]
 
     async def stop(self) -> None:
-        """Stop listening and sending. What rests at the venue stays there."""
+        """Stop listening, comparing and sending. What rests at the venue stays there."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.dispatcher.stop()
         for queue in self._followers:
             queue.put_nowait(None)
@@ -56,11 +101,25 @@ class Runner:
     # -- ports.Core -----------------------------------------------------------------------------------------
 
     async def handle(self, event: Event) -> Outcome:
-        """Take one fact; return when it is durable, its commands on their way. Raises what the engine refuses."""
+        """Take one fact; return when it is durable, its commands on their way. Raises what the engine refuses.
+
+        While nothing can be made durable, new risk is refused: a request to look after an entry that has not filled.
+        """
+        if self.journal_error and isinstance(event, BracketRequested) and not event.filled_qty:
+            raise Refused(f"the journal cannot be written ({self.journal_error}): no new entries", code="no_journal")
         outcome = self._take(event)
         if outcome.journal:
             await self._durable()
         return outcome
+
+    async def reconcile(self) -> Findings:
+        """Compare with the venue now, and say what was found."""
+        found = await self.reconciler.run_pass()
+        self.last_findings = found
+        if found.complete:
+            self.dispatcher.release()
+            self.ready.set()
+        return found
 
     # -- ports.Views ----------------------------------------------------------------------------------------
 
@@ -95,15 +154,20 @@ class Runner:
     def _deliver(self, event: Event) -> None:
         self._take(event)
 
+    def _corrects(self, event: Event) -> bool:
+        """Hand a reconciler's fact in; say whether it led to anything."""
+        outcome = self._take(event)
+        return bool(outcome.commands or outcome.notes)
+
     def _durable_since(self, sequence: int) -> Callable[[], Awaitable[None]]:
         async def wait() -> None:
-            if self._committed < sequence:
+            while self._committed < sequence:
                 await self._durable()
 
         return wait
 
     async def _durable(self) -> None:
-        """Return when everything taken so far is durable. Callers share commits that are under way."""
+        """Return when everything taken so far is durable; callers share commits. Waits while the journal cannot."""
         sequence = self.turn.sequence
         while self._committed < sequence:
             if self._commit is None:
@@ -115,14 +179,38 @@ class Runner:
         try:
             await self.journal.commit()
             self._committed = sequence
+            self.journal_error = ""
+        except OSError as error:
+            # Nothing may leave that is not durable (S6): what rests at the venue stays, and we try again.
+            self.journal_error = str(error)
+            await asyncio.sleep(self._commit_retry_s)
         finally:
             self._commit = None
 
     async def _listen(self) -> None:
         async for event in self.broker.events():
             now_ns = self.clock.now_ns()
-            if isinstance(event, ExecutionReport | Quote | LinkStatus):
-                self._take(replace(event, ts_received_ns=now_ns))
+            if isinstance(event, Quote):
+                self.last_quote_ns = now_ns
+            elif isinstance(event, ExecutionReport):
+                self.last_report_ns = now_ns
+            elif isinstance(event, LinkStatus):
+                if event.up and not self.link_up:
+                    self._compare.set()
+                self.link_up = event.up
+            self._take(replace(event, ts_received_ns=now_ns))
+
+    async def _keep_comparing(self) -> None:
+        """Compare at the start until it succeeds, then every so often and when the link comes back."""
+        while True:
+            found = await self.reconcile()
+            wait_s = self._reconcile_every_s if found.complete else 1.0
+            self._compare.clear()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._compare.wait()
+            except TimeoutError:
+                pass
 
     def _orders_of(self, bracket_id: str) -> list[str]:
         bracket = self.turn.bracket(bracket_id)

@@ -1,7 +1,8 @@
 """The one synchronous step: a fact in, journal records and commands out.
 
 Replay calls it directly; the live runner wraps it. A fact is journalled with what it led to: first the fact, then
-its notes (why), then its commands (what), all with the fact's time. A fact that changed nothing worth keeping leaves no record.
+its notes (why), then its commands (what), all with the fact's time. A fact that changed nothing worth keeping leaves
+no record.
 """
 
 from collections.abc import Callable, Sequence

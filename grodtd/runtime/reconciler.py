@@ -1,0 +1,139 @@
+"""Compares what we believe with what the venue says. What it finds becomes facts for the engine, never edits.
+
+One pass is O(pages): open orders and fills are asked for in bulk; only an order we believe alive that is not among the
+open ones is asked for by id. Fills are handed in before states, so that quantities are right when a state is judged.
+A pass that could not ask everything concludes nothing and says so.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from grodtd.domain.bracket import ENDED, Bracket
+from grodtd.domain.errors import NotSent, OutcomeUnknown, Refused
+from grodtd.domain.events import Event, OrderNotFound, PositionReported
+from grodtd.domain.ids import parse_client_order_id
+from grodtd.domain.orders import Fill, OrderReport
+from grodtd.ports import Broker, Clock
+from grodtd.runtime.dispatcher import executions_of
+
+READ_BACK_NS = 60_000_000_000
+"""Fills are asked for from this long before the last pass: a venue's reads lag."""
+
+
+@dataclass
+class Findings:
+    """What a pass came to."""
+
+    complete: bool = False
+    """Whether the venue answered everything."""
+    why: str = ""
+    facts: int = 0
+    corrections: int = 0
+    """Facts that changed something: what the stream had not told us."""
+    orphans: list[OrderReport] = field(default_factory=list)
+    """Open orders that bear an id of ours and belong to no living bracket."""
+
+
+class Reconciler:
+    """Runs passes over one account."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        clock: Clock,
+        brackets: Callable[[], Iterable[Bracket]],
+        deliver: Callable[[Event], bool],
+        *,
+        timeout_s: float = 10.0,
+        max_in_flight: int = 8,
+    ) -> None:
+        """`deliver` hands a fact to the engine and says whether it changed anything."""
+        self._broker, self._clock, self._brackets, self._deliver = broker, clock, brackets, deliver
+        self._timeout_s = timeout_s
+        self._in_flight = asyncio.Semaphore(max_in_flight)
+        self.since_ns = 0
+        """Fills up to here are known."""
+        self.passes = 0
+
+    async def run_pass(self) -> Findings:
+        """Ask, compare, hand in. Never raises for a venue that does not answer: `complete` is False then."""
+        found = Findings()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                asked_ns = self._clock.now_ns()
+                open_orders = await self._broker.open_orders()
+                fills = await self._broker.fills(max(0, self.since_ns - READ_BACK_NS))
+            believed = self._believed_alive()
+            missing = [cid for cid in believed if cid not in {report.client_order_id for report in open_orders}]
+            answers = await asyncio.gather(*(self._ask(cid) for cid in missing))
+            positions = await self._positions()
+        except (Refused, NotSent, OutcomeUnknown, TimeoutError) as error:
+            found.why = str(error) or f"no answer within {self._timeout_s} s"
+            return found
+        self._hand_in(found, open_orders, fills, believed, answers, positions)
+        self.since_ns = asked_ns
+        self.passes += 1
+        found.complete = True
+        return found
+
+    def _believed_alive(self) -> dict[str, str]:
+        """Ids of orders that may still fill as far as we know, with their bracket's id."""
+        believed = {}
+        for bracket in self._brackets():
+            for order in bracket.orders:
+                if order.alive:
+                    believed[order.client_order_id] = bracket.bracket_id
+                    if order.pending is not None:
+                        believed[order.pending.client_order_id] = bracket.bracket_id
+        return believed
+
+    async def _ask(self, client_order_id: str) -> tuple[str, int, OrderReport | None]:
+        async with self._in_flight, asyncio.timeout(self._timeout_s):
+            asked_ns = self._clock.now_ns()
+            return client_order_id, asked_ns, await self._broker.order(client_order_id)
+
+    async def _positions(self) -> list[PositionReported]:
+        """Positions of symbols with an open bracket; the account's, not all of them ours."""
+        symbols = dict.fromkeys(bracket.symbol for bracket in self._brackets() if bracket.phase not in ENDED)
+        found = []
+        for symbol in symbols:
+            async with asyncio.timeout(self._timeout_s):
+                asked_ns = self._clock.now_ns()
+                quantity = await self._broker.position(symbol)
+            found.append(PositionReported(symbol, quantity, asked_ns, self._clock.now_ns()))
+        return found
+
+    def _hand_in(
+        self,
+        found: Findings,
+        open_orders: list[OrderReport],
+        fills: list[Fill],
+        believed: dict[str, str],
+        answers: list[tuple[str, int, OrderReport | None]],
+        positions: list[PositionReported],
+    ) -> None:
+        now_ns = self._clock.now_ns()
+        filled: dict[str, list[Fill]] = {}
+        for fill in fills:
+            filled.setdefault(fill.client_order_id, []).append(fill)
+        living = {bracket.bracket_id for bracket in self._brackets() if bracket.phase not in ENDED}
+        facts: list[Event] = [report for own in filled.values() for report in executions_of(own, now_ns)]
+        for report in open_orders:
+            named = parse_client_order_id(report.client_order_id)
+            if report.client_order_id in believed or (named is not None and named[0] in living):
+                facts.append(replace(report, ts_received_ns=now_ns))
+            elif named is not None:
+                found.orphans.append(report)
+                facts.append(replace(report, ts_received_ns=now_ns))
+        for client_order_id, asked_ns, answer in answers:
+            if answer is not None:
+                facts.append(replace(answer, ts_received_ns=now_ns))
+            elif client_order_id not in filled:
+                facts.append(OrderNotFound(client_order_id, asked_ns, now_ns, now_ns))
+        facts.extend(replace(position, ts_received_ns=now_ns) for position in positions)
+        for fact in facts:
+            found.facts += 1
+            found.corrections += self._deliver(fact)
