@@ -91,6 +91,10 @@ class Dispatcher:
         while self._tasks:
             await asyncio.gather(*self._tasks.values())
 
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """What is under way."""
+        return list(self._tasks.values())
+
     async def stop(self) -> None:
         """Drop what is queued and cancel what is under way; its outcome is unknown and found out at the next start."""
         tasks = list(self._tasks.values())

@@ -18,7 +18,7 @@ from grodtd.domain.events import BracketRequested, Event, LinkStatus, RequestUnk
 from grodtd.domain.market import Quote
 from grodtd.domain.notes import Note
 from grodtd.domain.orders import ExecutionReport
-from grodtd.domain.outcome import Outcome
+from grodtd.domain.outcome import NOTHING_HAPPENED, Outcome
 from grodtd.ports import Broker, Clock, Journal
 from grodtd.runtime.dispatcher import Dispatcher
 from grodtd.runtime.governor import Governor
@@ -39,8 +39,8 @@ class Runner:
         clock: Clock,
         *,
         governor: Governor | None = None,
-        request_timeout_s: float = 5.0,
-        reconcile_every_s: float = 30.0,
+        request_timeout_s: float = 2.0,
+        reconcile_every_s: float = 5.0,
         commit_retry_s: float = 1.0,
     ) -> None:
         """`turn` must write to `journal`. Nothing runs before `start`."""
@@ -64,6 +64,7 @@ class Runner:
         self._committed = turn.sequence
         self._commit: asyncio.Task[None] | None = None
         self._compare = asyncio.Event()
+        self._dead = False
 
     async def start(self, *facts: Event) -> None:
         """Fold in what the engine lives under, then listen, compare and act. Returns when the first facts are durable.
@@ -97,6 +98,16 @@ class Runner:
         await self.dispatcher.stop()
         for queue in self._followers:
             queue.put_nowait(None)
+
+    def abort(self) -> None:
+        """Die where we stand, as a killed process does: nothing more is taken, sent or committed."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._dead = True
+        for task in (*self._tasks, *self.dispatcher.tasks()):
+            task.cancel()
+        if self._commit is not None:
+            self._commit.cancel()
 
     # -- ports.Core -----------------------------------------------------------------------------------------
 
@@ -141,6 +152,8 @@ class Runner:
     # -- the step -------------------------------------------------------------------------------------------
 
     def _take(self, event: Event) -> Outcome:
+        if self._dead:
+            return NOTHING_HAPPENED
         outcome = self.turn.take(event)
         for command in outcome.commands:
             self.dispatcher.send(command, self._durable_since(self.turn.sequence))
