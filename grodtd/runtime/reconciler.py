@@ -8,17 +8,23 @@ A pass that could not ask everything concludes nothing and says so.
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from msgspec.structs import replace
 
-from grodtd.domain.bracket import ENDED, Bracket
+from grodtd.domain.bracket import ENDED, Bracket, OrderState
 from grodtd.domain.errors import NotSent, OutcomeUnknown, Refused
 from grodtd.domain.events import Event, OrderNotFound, PositionReported
 from grodtd.domain.ids import parse_client_order_id
-from grodtd.domain.orders import Fill, OrderReport
+from grodtd.domain.orders import ExecutionReport, Fill, OrderReport, OrderStatus
 from grodtd.ports import Broker, Clock
 from grodtd.runtime.dispatcher import executions_of
 
+GIVEN = ":given"
+"""End of the id of an execution that was handed in with a request: the venue lists it under another name."""
+BUST_WINDOW_NS = 3_600_000_000_000
+"""How long after its end a bracket's fills are still watched for busts."""
+SURELY_MISSING_NS = 3_000_000_000
 READ_BACK_NS = 60_000_000_000
 """Fills are asked for from this long before the last pass: a venue's reads lag."""
 
@@ -54,6 +60,8 @@ class Reconciler:
         self._broker, self._clock, self._brackets, self._deliver = broker, clock, brackets, deliver
         self._timeout_s = timeout_s
         self._in_flight = asyncio.Semaphore(max_in_flight)
+        self._missing: dict[str, int] = {}
+        """Booked executions the last pass did not find listed, and since when."""
         self.since_ns = 0
         """Fills up to here are known."""
         self.passes = 0
@@ -65,7 +73,7 @@ class Reconciler:
             async with asyncio.timeout(self._timeout_s):
                 asked_ns = self._clock.now_ns()
                 open_orders = await self._broker.open_orders()
-                fills = await self._broker.fills(max(0, self.since_ns - READ_BACK_NS))
+                fills = await self._broker.fills(self._fills_since_ns())
             believed = self._believed_alive()
             missing = [cid for cid in believed if cid not in {report.client_order_id for report in open_orders}]
             answers = await asyncio.gather(*(self._ask(cid) for cid in missing))
@@ -73,10 +81,54 @@ class Reconciler:
         except (Refused, NotSent, OutcomeUnknown, TimeoutError) as error:
             found.why = str(error) or f"no answer within {self._timeout_s} s"
             return found
-        self._hand_in(found, open_orders, fills, believed, answers, positions)
+        busts = self._taken_back(fills, self._fills_since_ns(), asked_ns)
+        self._hand_in(found, open_orders, fills, believed, answers, positions, busts)
         self.since_ns = asked_ns
         self.passes += 1
         found.complete = True
+        return found
+
+    def _fills_since_ns(self) -> int:
+        """Fills are read again over the life of every bracket open of late, so that one taken back is noticed."""
+        recent_ns = self._clock.now_ns() - BUST_WINDOW_NS
+        begun = [
+            bracket.opened_ns
+            for bracket in self._brackets()
+            if bracket.closed_ns is None or bracket.closed_ns > recent_ns
+        ]
+        return max(0, min([self.since_ns, *begun]) - READ_BACK_NS)
+
+    def _taken_back(self, fills: list[Fill], since_ns: int, asked_ns: int) -> list[ExecutionReport]:
+        """Executions we booked that the venue no longer lists, twice in a row: busts nobody told us of."""
+        listed = {fill.exec_id for fill in fills}
+        missing: dict[str, int] = {}
+        found = []
+        for bracket in self._brackets():
+            if bracket.opened_ns < since_ns:
+                continue
+            for order in bracket.orders:
+                busted = {bust.ref_id for bust in order.busts}
+                for execution in order.executions:
+                    exec_id = execution.exec_id
+                    if exec_id in listed or exec_id in busted or exec_id.endswith(GIVEN):
+                        continue
+                    first_ns = missing[exec_id] = self._missing.get(exec_id, asked_ns)
+                    if asked_ns - first_ns >= SURELY_MISSING_NS:
+                        found.append(
+                            ExecutionReport(
+                                client_order_id=order.client_order_id,
+                                status=OrderStatus.WORKING,
+                                cum_qty=order.cum_qty - execution.qty,
+                                exec_id=f"missing:{exec_id}",
+                                last_qty=execution.qty,
+                                last_px=execution.px,
+                                exec_ref_id=exec_id,
+                                reason="the venue no longer lists it",
+                                symbol=bracket.symbol,
+                                side=order.side,
+                            )
+                        )
+        self._missing = missing
         return found
 
     def _believed_alive(self) -> dict[str, str]:
@@ -106,6 +158,17 @@ class Reconciler:
             found.append(PositionReported(symbol, quantity, asked_ns, self._clock.now_ns()))
         return found
 
+    def _known(self) -> dict[str, Decimal]:
+        """Booked executions, and working orders with the quantity we know: nothing about these is news."""
+        known = {}
+        for bracket in self._brackets():
+            for order in bracket.orders:
+                for execution in order.executions:
+                    known[execution.exec_id] = execution.qty
+                if order.state is OrderState.WORKING:
+                    known[order.client_order_id] = order.cum_qty
+        return known
+
     def _hand_in(
         self,
         found: Findings,
@@ -114,15 +177,22 @@ class Reconciler:
         believed: dict[str, str],
         answers: list[tuple[str, int, OrderReport | None]],
         positions: list[PositionReported],
+        busts: list[ExecutionReport],
     ) -> None:
         now_ns = self._clock.now_ns()
         filled: dict[str, list[Fill]] = {}
+        known = self._known()
         for fill in fills:
+            if fill.exec_id in known:
+                continue
             filled.setdefault(fill.client_order_id, []).append(fill)
         living = {bracket.bracket_id for bracket in self._brackets() if bracket.phase not in ENDED}
         facts: list[Event] = [report for own in filled.values() for report in executions_of(own, now_ns)]
+        facts.extend(replace(bust, ts_event_ns=now_ns, ts_received_ns=now_ns) for bust in busts)
         for report in open_orders:
             named = parse_client_order_id(report.client_order_id)
+            if known.get(report.client_order_id) == report.cum_qty:
+                continue
             if report.client_order_id in believed or (named is not None and named[0] in living):
                 facts.append(replace(report, ts_received_ns=now_ns))
             elif named is not None:

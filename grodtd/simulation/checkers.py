@@ -1,7 +1,7 @@
 """Checks against the venue's truth alone: what filled there, what rests there, what arrived there.
 
-The names are those of docs/RELIABILITY.md: S1 no oversell, S2 no overcommit, S4 no looser stop, S5 no strays, S6 durable
-before sent, S8 governor; L1 protection in time, L2 no orphan, L3 convergence, L4 termination.
+The names are those of docs/RELIABILITY.md: S1 no oversell, S2 no overcommit, S4 no looser stop, S5 no strays,
+S6 durable before sent, S8 governor; L1 protection in time, L2 no orphan, L3 convergence, L4 termination.
 """
 
 import re

@@ -7,6 +7,7 @@ that use it: after a crash the next process takes a new `session` and nothing of
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from decimal import Decimal
 from random import Random
 
@@ -41,11 +42,12 @@ class Link:
         now_ns: Callable[[], int],
         on_venue: Callable[[list[ExecutionReport]], None],
         on_arrival: Callable[[VenueCommand], None],
+        on_lost: Callable[[VenueCommand], None],
         rtt_s: float = 0.1,
     ) -> None:
-        """`on_arrival` sees each command as it reaches the venue, `on_venue` everything the venue reports."""
+        """`on_arrival` sees each command as it reaches the venue, `on_venue` all it reports, `on_lost` what hangs."""
         self.venue, self.faults, self._rng, self._now_ns = venue, faults, rng, now_ns
-        self._on_venue, self._on_arrival, self.rtt_s = on_venue, on_arrival, rtt_s
+        self._on_venue, self._on_arrival, self.on_lost, self.rtt_s = on_venue, on_arrival, on_lost, rtt_s
         self.up = True
         self.session: Session | None = None
         self._snapshots: deque[tuple[int, list[OrderReport], int]] = deque(maxlen=40)
@@ -156,10 +158,9 @@ class Session:
         if self._link.faults.strikes(Fault.HALF_PAIR):
             await self._travel()
             leg = self._link._rng.choice((stop, target))  # noqa: SLF001 - one world
-            try:
+            self._link.on_lost(SubmitOco("", stop, target))
+            with suppress(Refused):
                 self._link.arrive(SubmitOrder("", leg))
-            except Refused:
-                pass
             raise OutcomeUnknown("connection reset while the pair was being created")
         await self._request(
             SubmitOco("", stop, target),
@@ -247,6 +248,8 @@ class Session:
         link = self._link
         kinds = [kind for kind in (lost, ack_lost, late, busy) if kind is not None]
         kind = link.faults.strikes(*kinds)
+        if kind is not None and kind is not busy:
+            link.on_lost(command)
         # What happens at the venue must happen even when the caller is killed or gives up waiting.
         done = asyncio.get_running_loop().create_future()
         await self._travel_start(command, kind, done, late)

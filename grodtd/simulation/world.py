@@ -15,7 +15,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from grodtd.domain.bracket import Bracket, OrderState, Phase
-from grodtd.domain.capabilities import Capabilities
+from grodtd.domain.capabilities import Capabilities, ClientIdScope
 from grodtd.domain.commands import SubmitOrder
 from grodtd.domain.errors import Refused
 from grodtd.domain.events import (
@@ -145,7 +145,15 @@ class World:
     async def live(self) -> History:
         """Play all three acts."""
         self.clock = LoopClock(asyncio.get_running_loop(), BEGIN_NS)
-        self.link = Link(self.venue, self.faults, self.rng, lambda: self.now_ns, self._venue_reported, self._arrived)
+        self.link = Link(
+            self.venue,
+            self.faults,
+            self.rng,
+            lambda: self.now_ns,
+            self._venue_reported,
+            self._arrived,
+            self._lost,
+        )
         self.side = Side.BUY if self.capabilities.locks_inventory or self.rng.random() < 0.5 else Side.SELL
         self._quote()
         await self._boot()
@@ -366,6 +374,23 @@ class World:
     def _arrived(self, command: VenueCommand) -> None:
         self.log(f"  arrives: {_shown(command)}")
         self.checker.arrived(command, self.disk.records, self.link.requests, self.now_ns)
+
+    def _lost(self, command: VenueCommand) -> None:
+        """A request hangs: what it was about cannot be settled before the wait that S3 demands."""
+        ids = [getattr(command, name).client_order_id for name in ("order", "stop") if hasattr(command, name)]
+        ids = ids or [getattr(command, "client_order_id", "")]
+        self.log(f"  lost or late: {_shown(command)}")
+        for client_id in ids:
+            self.checker.excuse(client_id, self._s3_wait_s)
+
+    @property
+    def _s3_wait_s(self) -> float:
+        """How long one lost request may keep a new one waiting at this venue."""
+        if self.capabilities.supports_valid_until:
+            return 10.0
+        if self.capabilities.client_id_scope is ClientIdScope.FOREVER:
+            return 6.0
+        return float(self.capabilities.late_bound_s) + 10.0
 
     def _check_converged(self) -> None:
         local: dict[str, set[str]] = {}
