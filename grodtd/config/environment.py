@@ -6,6 +6,7 @@ A variable that names no key is a problem, never ignored: it was meant to change
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 
 from grodtd.config.layers import Layer, Origin, Setting, accepted, check, complaint, dotted, unknown_key
@@ -96,7 +97,7 @@ def _free_name(each: Each, segment: str, known: set[str]) -> tuple[str, str]:
 
 def _names(files: Iterable[Layer]) -> dict[str, set[str]]:
     """Collect the names files give to symbols, conditions and strategies, wherever they use them."""
-    names: dict[str, set[str]] = {"<symbol>": set(), "<condition>": set(), "<strategy>": set()}
+    names: dict[str, set[str]] = defaultdict(set)
     for layer in files:
         for path in (*layer.settings, *layer.blocks):
             here: Node = ROOT

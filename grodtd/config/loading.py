@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 import grodtd
+from grodtd.config.broker_schema import BrokerSettings
 from grodtd.config.environment import read_environment
 from grodtd.config.fields import Value
 from grodtd.config.layers import Origin, read_layer
@@ -38,6 +39,8 @@ class Configuration(msgspec.Struct, frozen=True):
     """What was read, lowest precedence first."""
     content_digest: str
     """SHA-256 of the files and variables: the same content was loaded before."""
+    brokers: BrokerSettings = BrokerSettings()
+    """Which account a daemon trades, and whose fills it protects."""
 
     @property
     def fingerprint(self) -> str:
@@ -74,6 +77,7 @@ def load_sources(sources: Sources) -> Configuration:
         env=sources.env,
         files=tuple(source.shown for source in sources.files),
         content_digest=sources.digest,
+        brokers=resolved.brokers,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from grodtd.config.broker_schema import Brokers
 from grodtd.config.fields import Kind, Named, Value, allowed, shown, word
 from grodtd.config.instrument_schema import Instruments
 from grodtd.config.schema import Block, RiskReward, TradeExit
@@ -36,10 +37,17 @@ class InstrumentsFile(Block):
     instruments: Instruments = Instruments()
 
 
+class BrokersFile(Block):
+    """`brokers.yaml`."""
+
+    brokers: Brokers = Brokers()
+
+
 FILES: dict[str, type[Block]] = {
     "risk_reward.yaml": RiskRewardFile,
     "trade_exit.yaml": TradeExitFile,
     "instruments.yaml": InstrumentsFile,
+    "brokers.yaml": BrokersFile,
 }
 """Every file we read, lowest precedence first. Each has one top block, named like no other file's."""
 
@@ -120,7 +128,7 @@ ROOT = Keys({name: node for model in FILES.values() for name, node in _keys(mode
 """Every key of every file."""
 FILE_OF = {name: file for file, model in FILES.items() for name in model.model_fields}
 """Which file a top block belongs in."""
-OTHER_VARIABLES: frozenset[str] = frozenset()
+OTHER_VARIABLES: frozenset[str] = frozenset({"GRODTD_STATE"})
 """GRODTD_ variables that are no configuration keys, in upper case: what other parts of the program read."""
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from grodtd.config.broker_schema import Brokers, BrokerSettings, to_settings, unknown_strategies
 from grodtd.config.fields import Value
 from grodtd.config.instrument_schema import InstrumentRules, to_instrument
 from grodtd.config.layers import Layer, Origin, Setting, complaint
@@ -26,6 +27,7 @@ TRADE_EXIT: Path = ("trade_exit",)
 STRATEGIES: Path = ("trade_exit", "strategies")
 DEFAULTS: Path = ("instruments", "defaults")
 SYMBOLS: Path = ("instruments", "symbols")
+BROKERS: Path = ("brokers",)
 
 
 class Resolved(NamedTuple):
@@ -37,6 +39,7 @@ class Resolved(NamedTuple):
     values: dict[str, Value]
     origins: dict[str, Origin]
     problems: list[str]
+    brokers: BrokerSettings = BrokerSettings()
 
 
 def resolve(files: Sequence[Layer], environment: Layer) -> Resolved:
@@ -55,7 +58,7 @@ def resolve(files: Sequence[Layer], environment: Layer) -> Resolved:
             into.origins["trade_exit.day_rolls_at"] = placed.origin(("day_rolls_at",))
     for symbol in _names(layers, SYMBOLS):
         _instrument(into, symbol, layers)
-    return into._replace(problems=list(dict.fromkeys(into.problems)))
+    return into._replace(brokers=_brokers(into, layers))
 
 
 def _policy(into: Resolved, name: str, files: Sequence[Layer], environment: Layer) -> None:
@@ -90,6 +93,17 @@ def _instrument(into: Resolved, symbol: str, layers: Sequence[Layer]) -> None:
     into.instruments[symbol] = to_instrument(symbol, rules)
     _record(into, at, rules, placed)
     into.problems.extend(precision_problem(symbol, rules, placed))
+
+
+def _brokers(into: Resolved, layers: Sequence[Layer]) -> BrokerSettings:
+    placed = _laid(_below(layer, BROKERS) for layer in layers)
+    block = Brokers.model_validate(_tree(placed.settings))
+    _record(into, BROKERS, block, placed)
+    for path, strategy in unknown_strategies(block, set(into.policies)):
+        if not placed.doubtful(path) and not any(_refused(layer, STRATEGIES) for layer in layers):
+            words = f"no strategy is named {strategy!r}; known: {', '.join(sorted(into.policies))}"
+            into.problems.append(complaint(placed.origin(path), (*BROKERS, *path), words))
+    return to_settings(block)
 
 
 def _below(layer: Layer, *prefixes: Path) -> Placed:

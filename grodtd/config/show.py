@@ -26,6 +26,7 @@ def effective_lines(configuration: Configuration) -> list[str]:
     }
     headings["trade_exit."] = f"policy default ({configuration.policies['default'].fingerprint})"
     headings["instruments."] = "instruments"
+    headings["brokers."] = f"brokers (in use: {configuration.brokers.use})"
     width = max(len(path) for path in configuration.values) + 2
     broad = max(len(word(value)) for value in configuration.values.values()) + 2
     heading = ""

@@ -104,7 +104,7 @@ def test_a_variable_changes_every_strategy_unless_it_names_one(under):
 @pytest.mark.parametrize(
     ("variable", "text", "words"),
     [
-        ("GRODTD_FOO", "1", "foo: unknown key; known keys here: risk_reward, trade_exit, instruments"),
+        ("GRODTD_FOO", "1", "foo: unknown key; known keys here: risk_reward, trade_exit, instruments, brokers"),
         (
             "GRODTD_TRADE_EXIT__ATR__PERIODD",
             "21",
