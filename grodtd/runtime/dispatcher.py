@@ -212,7 +212,8 @@ def executions_of(fills: list[Fill], now_ns: int) -> list[ExecutionReport]:
     reports = []
     cum_qty = Decimal(0)
     for fill in fills:
-        cum_qty = fill.cum_qty if fill.cum_qty is not None else cum_qty + fill.quantity
+        # Not the cumulative figure of that moment: an execution it counted may have been taken back since.
+        cum_qty += fill.quantity
         reports.append(
             ExecutionReport(
                 client_order_id=fill.client_order_id,

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from grodtd.domain.bracket import ENDED, Bracket, OrderState
+from grodtd.domain.bracket import ENDED, Bracket, LegOrder, OrderState
 from grodtd.domain.errors import NotSent, OutcomeUnknown, Refused
 from grodtd.domain.events import Event, OrderNotFound, PositionReported
 from grodtd.domain.ids import parse_client_order_id
@@ -99,30 +99,30 @@ class Reconciler:
         return max(0, min([self.since_ns, *begun]) - READ_BACK_NS)
 
     def _taken_back(self, fills: list[Fill], since_ns: int, asked_ns: int) -> list[ExecutionReport]:
-        """Executions we booked that the venue no longer lists, twice in a row: busts nobody told us of."""
-        listed = {fill.exec_id for fill in fills}
+        """What we booked and the venue no longer lists, pass after pass: busts nobody told us of."""
+        listed: dict[str, dict[str, Decimal]] = {}
+        for fill in fills:
+            listed.setdefault(fill.client_order_id, {})[fill.exec_id] = fill.quantity
         missing: dict[str, int] = {}
         found = []
         for bracket in self._brackets():
             if bracket.opened_ns < since_ns:
                 continue
             for order in bracket.orders:
-                busted = {bust.ref_id for bust in order.busts}
-                for execution in order.executions:
-                    exec_id = execution.exec_id
-                    if exec_id in listed or exec_id in busted or exec_id.endswith(GIVEN):
-                        continue
-                    first_ns = missing[exec_id] = self._missing.get(exec_id, asked_ns)
+                there: dict[str, Decimal] = {}
+                for client_id in (order.client_order_id, *order.past_ids):
+                    there.update(listed.get(client_id, {}))
+                for ref_id, quantity, px in _unlisted(order, there):
+                    first_ns = missing[ref_id] = self._missing.get(ref_id, asked_ns)
                     if asked_ns - first_ns >= SURELY_MISSING_NS:
                         found.append(
                             ExecutionReport(
                                 client_order_id=order.client_order_id,
                                 status=OrderStatus.WORKING,
-                                cum_qty=order.cum_qty - execution.qty,
-                                exec_id=f"missing:{exec_id}",
-                                last_qty=execution.qty,
-                                last_px=execution.px,
-                                exec_ref_id=exec_id,
+                                exec_id=f"missing:{ref_id}",
+                                last_qty=quantity,
+                                last_px=px,
+                                exec_ref_id=ref_id,
                                 reason="the venue no longer lists it",
                                 symbol=bracket.symbol,
                                 side=order.side,
@@ -207,3 +207,21 @@ class Reconciler:
         for fact in facts:
             found.facts += 1
             found.corrections += self._deliver(fact)
+
+
+def _unlisted(order: LegOrder, there: dict[str, Decimal]) -> list[tuple[str, Decimal, Decimal | None]]:
+    """What an order has booked beyond the venue's list of its fills: (execution id, quantity, price)."""
+    busted = {bust.ref_id for bust in order.busts}
+    found: list[tuple[str, Decimal, Decimal | None]] = []
+    excess = order.cum_qty - sum(there.values(), Decimal(0))
+    for execution in order.executions:
+        exec_id = execution.exec_id
+        if exec_id.endswith(GIVEN):
+            return []
+        if exec_id not in there and exec_id not in busted:
+            found.append((exec_id, execution.qty, execution.px))
+            excess -= execution.qty
+    if excess > 0:
+        # A cumulative figure told us of more than any execution we know: it was taken back before we heard of it.
+        found.append((f"{order.client_order_id}:{order.cum_qty}", excess, None))
+    return found

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from grodtd.domain.capabilities import Capabilities, StopOrders
+from grodtd.domain.capabilities import ReduceOnly, StopOrders
 from grodtd.domain.commands import ReplaceOrder, SubmitOco, SubmitOrder
 from grodtd.domain.ids import parse_client_order_id
 from grodtd.domain.instrument import FeeAsset, Instrument
@@ -125,8 +125,12 @@ class Checker:
             fee = report.fee if report.fee_asset is FeeAsset.BASE else ZERO
             units = report.last_qty - fee if report.side is Side.BUY else -(report.last_qty + fee)
             if report.exec_ref_id:
-                position.busted = True
                 units = -units
+                position.busted = True
+                if self.venue.capabilities.reduce_only is not ReduceOnly.NONE:
+                    # The venue trims reduce-only orders by account: one bracket's bust moves what another may sell.
+                    for other in self.positions.values():
+                        other.busted = True
             position.net += units * position.side.sign
             if report.client_order_id == position.entry_id:
                 position.entry_filled += -report.last_qty if report.exec_ref_id else report.last_qty
@@ -247,8 +251,3 @@ class Checker:
     def counts(self) -> Counter[str]:
         """Violations by invariant."""
         return Counter(invariant for invariant, _ in self.violations)
-
-
-def unprotected(capabilities: Capabilities) -> bool:
-    """Whether nothing can rest there."""
-    return capabilities.stop_orders is StopOrders.NONE
