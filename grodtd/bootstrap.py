@@ -20,6 +20,7 @@ from grodtd.runtime.clocks import SystemClock
 from grodtd.runtime.runner import Runner
 from grodtd.runtime.turn import Turn
 from grodtd.storage.bulk import SyncJournal
+from grodtd.storage.memory import Disk as MemoryDisk
 from grodtd.storage.memory import MemoryJournal
 from grodtd.storage.reading import read
 from grodtd.venue.profiles import MARGIN
@@ -28,6 +29,7 @@ from grodtd.venue.venue import SimulatedVenue
 if TYPE_CHECKING:
     from grodtd.replay.columns import Progress
     from grodtd.replay.run import Inputs, Replayed, ReplayOptions
+    from grodtd.simulation.world import History
 
 
 class Bars:
@@ -147,3 +149,47 @@ def replay_to(
 def journal_records(target: str | Path, bracket_id: str | None = None) -> Iterator[Record]:
     """Read a journal without touching it."""
     return read(target, bracket_id=bracket_id)
+
+
+class SimulatedDisk:
+    """What survives the processes of a simulated history."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._disk = MemoryDisk()
+
+    @property
+    def records(self) -> list[Record]:
+        """Everything committed so far."""
+        return self._disk.records
+
+    def open(self) -> MemoryJournal:
+        """Open it for the next process."""
+        return MemoryJournal(self._disk)
+
+
+def simulate_one(seed: int, profile: str) -> "History":
+    """Play one seeded history on a journal in memory."""
+    from grodtd.simulation.world import play  # noqa: PLC0415 - a daemon does not simulate
+
+    return play(seed, profile, SimulatedDisk())
+
+
+def simulate_script(profile: str, deaths: tuple[int, ...]) -> "tuple[History, int]":
+    """Play the scripted life, dying at the boundaries named; return what came of it and how many there were."""
+    from grodtd.simulation.crashes import scripted  # noqa: PLC0415 - as above
+
+    return scripted(profile, SimulatedDisk(), deaths)
+
+
+def simulate_mutant(name: str, seeds: "Sequence[int]", profiles: "Sequence[str]") -> str | None:
+    """Play histories with one deliberate fault in our logic until one catches it; say which, None when none did."""
+    from grodtd.simulation.mutants import named, spoiled  # noqa: PLC0415 - as above
+
+    with spoiled(named(name)):
+        for seed in seeds:
+            for profile in profiles:
+                history = simulate_one(seed, profile)
+                if history.violations:
+                    return f"{history.violations[0][0]} at seed {seed}, {profile}"
+    return None

@@ -29,6 +29,10 @@ READ_BACK_NS = 60_000_000_000
 """Fills are asked for from this long before the last pass: a venue's reads lag."""
 
 
+Unlisted = list[tuple[str, Decimal, Decimal | None]]
+"""Execution id, quantity, price of what we booked and the venue does not list."""
+
+
 @dataclass
 class Findings:
     """What a pass came to."""
@@ -78,10 +82,10 @@ class Reconciler:
             missing = [cid for cid in believed if cid not in {report.client_order_id for report in open_orders}]
             answers = await asyncio.gather(*(self._ask(cid) for cid in missing))
             positions = await self._positions()
+            busts = await self._taken_back(fills, asked_ns)
         except (Refused, NotSent, OutcomeUnknown, TimeoutError) as error:
             found.why = str(error) or f"no answer within {self._timeout_s} s"
             return found
-        busts = self._taken_back(fills, self._fills_since_ns(), asked_ns)
         self._hand_in(found, open_orders, fills, believed, answers, positions, busts)
         self.since_ns = asked_ns
         self.passes += 1
@@ -98,37 +102,53 @@ class Reconciler:
         ]
         return max(0, min([self.since_ns, *begun]) - READ_BACK_NS)
 
-    def _taken_back(self, fills: list[Fill], since_ns: int, asked_ns: int) -> list[ExecutionReport]:
-        """What we booked and the venue no longer lists, pass after pass: busts nobody told us of."""
+    def _suspects(self, fills: list[Fill], asked_ns: int) -> list[tuple[LegOrder, str, Unlisted]]:
+        """Orders of which we booked more than the venue has listed for a while, with their symbol."""
         listed: dict[str, dict[str, Decimal]] = {}
         for fill in fills:
             listed.setdefault(fill.client_order_id, {})[fill.exec_id] = fill.quantity
         missing: dict[str, int] = {}
         found = []
         for bracket in self._brackets():
-            if bracket.opened_ns < since_ns:
-                continue
             for order in bracket.orders:
                 there: dict[str, Decimal] = {}
                 for client_id in (order.client_order_id, *order.past_ids):
                     there.update(listed.get(client_id, {}))
-                for ref_id, quantity, px in _unlisted(order, there):
-                    first_ns = missing[ref_id] = self._missing.get(ref_id, asked_ns)
-                    if asked_ns - first_ns >= SURELY_MISSING_NS:
-                        found.append(
-                            ExecutionReport(
-                                client_order_id=order.client_order_id,
-                                status=OrderStatus.WORKING,
-                                exec_id=f"missing:{ref_id}",
-                                last_qty=quantity,
-                                last_px=px,
-                                exec_ref_id=ref_id,
-                                reason="the venue no longer lists it",
-                                symbol=bracket.symbol,
-                                side=order.side,
-                            )
-                        )
+                gone = _unlisted(order, there)
+                if not gone:
+                    continue
+                key = order.client_order_id
+                first_ns = missing[key] = self._missing.get(key, asked_ns)
+                if asked_ns - first_ns >= SURELY_MISSING_NS:
+                    found.append((order, bracket.symbol, gone))
         self._missing = missing
+        return found
+
+    async def _taken_back(self, fills: list[Fill], asked_ns: int) -> list[ExecutionReport]:
+        """Busts nobody told us of: fills the venue no longer lists, and its own cumulative figure agrees.
+
+        A list of fills may simply not reach back far enough; only both together say that a trade was undone.
+        """
+        found: list[ExecutionReport] = []
+        for order, symbol, gone in self._suspects(fills, asked_ns):
+            _, _, there = await self._ask(order.client_order_id)
+            total = sum((quantity for _, quantity, _ in gone), Decimal(0))
+            if there is None or there.cum_qty + total != order.cum_qty:
+                continue
+            found.extend(
+                ExecutionReport(
+                    client_order_id=order.client_order_id,
+                    status=OrderStatus.WORKING,
+                    exec_id=f"missing:{ref_id}",
+                    last_qty=quantity,
+                    last_px=px,
+                    exec_ref_id=ref_id,
+                    reason="the venue no longer counts it",
+                    symbol=symbol,
+                    side=order.side,
+                )
+                for ref_id, quantity, px in gone
+            )
         return found
 
     def _believed_alive(self) -> dict[str, str]:
@@ -209,10 +229,10 @@ class Reconciler:
             found.corrections += self._deliver(fact)
 
 
-def _unlisted(order: LegOrder, there: dict[str, Decimal]) -> list[tuple[str, Decimal, Decimal | None]]:
+def _unlisted(order: LegOrder, there: dict[str, Decimal]) -> Unlisted:
     """What an order has booked beyond the venue's list of its fills: (execution id, quantity, price)."""
     busted = {bust.ref_id for bust in order.busts}
-    found: list[tuple[str, Decimal, Decimal | None]] = []
+    found: Unlisted = []
     excess = order.cum_qty - sum(there.values(), Decimal(0))
     for execution in order.executions:
         exec_id = execution.exec_id

@@ -28,6 +28,10 @@ from grodtd.runtime.turn import Turn
 NS = 1_000_000_000
 
 
+def _untold(event: Event, error: Exception) -> None:
+    """Nobody listens."""
+
+
 class Runner:
     """Runs one engine against one broker account."""
 
@@ -57,6 +61,9 @@ class Runner:
         self.last_quote_ns = 0
         self.last_report_ns = 0
         self.last_findings: Findings | None = None
+        self.mishaps: list[Exception] = []
+        """Errors of ours while a fact was taken in: each one is a defect, told through `on_mishap`."""
+        self._on_mishap: Callable[[Event, Exception], None] = _untold
         self._reconcile_every_s, self._commit_retry_s = reconcile_every_s, commit_retry_s
         self._followers: list[asyncio.Queue[Note | None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -98,6 +105,10 @@ class Runner:
         await self.dispatcher.stop()
         for queue in self._followers:
             queue.put_nowait(None)
+
+    def on_mishap(self, tell: Callable[[Event, Exception], None]) -> None:
+        """Have errors of ours told: which fact, which error."""
+        self._on_mishap = tell
 
     def abort(self) -> None:
         """Die where we stand, as a killed process does: nothing more is taken, sent or committed."""
@@ -165,7 +176,13 @@ class Runner:
         return outcome
 
     def _deliver(self, event: Event) -> None:
-        self._take(event)
+        """Take a fact nobody waits for. An error of ours must not stop the stream, the timer or a lane."""
+        try:
+            self._take(event)
+        except Exception as error:  # noqa: BLE001 - the last resort: told, counted, and life goes on with stops in place
+            self.mishaps.append(error)
+            self._on_mishap(event, error)
+            self._arm_timer(at_least_s=1.0)
 
     def _corrects(self, event: Event) -> bool:
         """Hand a reconciler's fact in; say whether it led to anything."""
@@ -211,7 +228,7 @@ class Runner:
                 if event.up and not self.link_up:
                     self._compare.set()
                 self.link_up = event.up
-            self._take(replace(event, ts_received_ns=now_ns))
+            self._deliver(replace(event, ts_received_ns=now_ns))
 
     async def _keep_comparing(self) -> None:
         """Compare at the start until it succeeds, then every so often and when the link comes back."""
@@ -233,16 +250,16 @@ class Runner:
 
     # -- time -----------------------------------------------------------------------------------------------
 
-    def _arm_timer(self) -> None:
+    def _arm_timer(self, at_least_s: float = 0.0) -> None:
         due_ns = self.turn.engine.next_deadline_ns
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if due_ns is not None:
-            wait_s = max(0.0, (due_ns - self.clock.now_ns()) / NS)
+            wait_s = max(at_least_s, (due_ns - self.clock.now_ns()) / NS)
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._wake)
 
     def _wake(self) -> None:
         self._timer = None
         now_ns = self.clock.now_ns()
-        self._take(TimerFired(now_ns, now_ns))
+        self._deliver(TimerFired(now_ns, now_ns))

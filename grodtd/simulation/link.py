@@ -43,11 +43,13 @@ class Link:
         on_venue: Callable[[list[ExecutionReport]], None],
         on_arrival: Callable[[VenueCommand], None],
         on_lost: Callable[[VenueCommand], None],
+        on_send: Callable[[], None],
         rtt_s: float = 0.1,
     ) -> None:
         """`on_arrival` sees each command as it reaches the venue, `on_venue` all it reports, `on_lost` what hangs."""
         self.venue, self.faults, self._rng, self._now_ns = venue, faults, rng, now_ns
-        self._on_venue, self._on_arrival, self.on_lost, self.rtt_s = on_venue, on_arrival, on_lost, rtt_s
+        self._on_venue, self._on_arrival, self.rtt_s = on_venue, on_arrival, rtt_s
+        self.on_lost, self.on_send = on_lost, on_send
         self.up = True
         self.session: Session | None = None
         self._snapshots: deque[tuple[int, list[OrderReport], int]] = deque(maxlen=40)
@@ -265,6 +267,7 @@ class Session:
         link = self._link
         if self.dead or not link.up:
             raise NotSent("the link is down")
+        link.on_send()
         link.requests.append(link._now_ns())  # noqa: SLF001 - one world
         loop = asyncio.get_running_loop()
 

@@ -44,7 +44,6 @@ NS = 1_000_000_000
 BEGIN_NS = 1_700_000_000 * NS
 SYMBOL = "SIM"
 STEP_S = 0.25
-CHAOS_S, CALM_S, END_S = 180.0, 60.0, 60.0
 ENTRIES_UNTIL_S = 140.0
 
 
@@ -59,7 +58,10 @@ class CrashableJournal(Journal, Protocol):
 class Disk(Protocol):
     """What survives the processes that write to it. `bootstrap` hands in the one of `storage.memory`."""
 
-    records: list[Record]
+    @property
+    def records(self) -> list[Record]:
+        """Everything committed so far, by any process."""
+        ...
 
     def open(self) -> CrashableJournal:
         """Open it for the next process."""
@@ -89,6 +91,7 @@ class _SlowJournal:
 
     def append(self, records: Sequence[Record]) -> None:
         """Take records."""
+        self._world.boundary("write")
         self._inner.append(records)
 
     async def commit(self) -> None:
@@ -96,7 +99,9 @@ class _SlowJournal:
         await asyncio.sleep(0.001)
         if self._world.disk_full_until > self._world.now_s:
             raise OSError(28, "No space left on device")
+        self._world.boundary("commit")
         await self._inner.commit()
+        self._world.boundary("committed")
 
     def crash(self) -> object:
         """Lose what was not committed."""
@@ -105,6 +110,9 @@ class _SlowJournal:
 
 class World:
     """One history in the making."""
+
+    chaos_s, calm_s, end_s = 180.0, 60.0, 60.0
+    """Lengths of the three acts."""
 
     def __init__(self, seed: int, profile: str, disk: Disk, *, mutant: Callable[[Runner], None] | None = None) -> None:
         """Everything is drawn from `seed`. `mutant` spoils a fresh runner on purpose."""
@@ -153,19 +161,20 @@ class World:
             self._venue_reported,
             self._arrived,
             self._lost,
+            lambda: self.boundary("send"),
         )
         self.side = Side.BUY if self.capabilities.locks_inventory or self.rng.random() < 0.5 else Side.SELL
         self._quote()
         await self._boot()
         users = self._plan_entries()
-        while self.now_s < CHAOS_S:
+        while self.now_s < self.chaos_s:
             await self._tick(users)
         self.faults.calm = True
         self._mend()
-        while self.now_s < CHAOS_S + CALM_S:
+        while self.now_s < self.chaos_s + self.calm_s:
             await self._tick(users)
         self._check_converged()
-        while self.now_s < CHAOS_S + CALM_S + END_S:
+        while self.now_s < self.chaos_s + self.calm_s + self.end_s:
             self.mid -= self.mid * Decimal("0.004") * self.side.sign
             await self._tick(users)
         self.checker.ended(self._residues())
@@ -177,6 +186,9 @@ class World:
         return history
 
     # -- the world turns ------------------------------------------------------------------------------------
+
+    def boundary(self, kind: str) -> None:
+        """Our process is about to write, commit or send; a scripted world may kill it here."""
 
     async def _tick(self, users: list[tuple[float, BracketRequested, NewOrder]]) -> None:
         await asyncio.sleep(STEP_S)
@@ -342,6 +354,7 @@ class World:
             InstrumentsLoaded((self.instrument,), now_ns),
             CapabilitiesLearned(self.capabilities, now_ns),
         )
+        runner.on_mishap(lambda event, error: self.checker.violated("ERROR", f"{error!r} at {event!r}"))
         self.log(f"process starts with {turn.sequence} records")
         self.runner, self._journal = runner, journal
         await runner.start(*facts)

@@ -1,0 +1,103 @@
+"""Many histories: run them, over several processes where asked, and say what they came to."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+
+from grodtd.simulation.faults import STALE_ARE_FREE, Fault
+from grodtd.simulation.world import History, World
+
+YEAR_S = 365.25 * 86_400
+Play = Callable[[int, str], History]
+"""Plays one history: seed and profile. A module-level function where processes are asked for."""
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Campaign:
+    """What many histories came to."""
+
+    histories: Counter[str] = field(default_factory=Counter)
+    """By profile."""
+    faults: Counter[Fault] = field(default_factory=Counter)
+    violations: Counter[str] = field(default_factory=Counter)
+    """By invariant."""
+    failures: list[tuple[int, str, str]] = field(default_factory=list)
+    """(seed, profile, first violation) of each history that had one."""
+    kills: int = 0
+    brackets: int = 0
+    records: int = 0
+    fewest_faults: int | None = None
+    naked_s: dict[str, list[float]] = field(default_factory=dict)
+    """Lengths of every stretch without full protection while our process lived and the link was up, by profile."""
+
+    def add(self, history: History) -> None:
+        """Take one history in."""
+        self.histories[history.profile] += 1
+        self.faults.update(history.faults)
+        self.kills += history.kills
+        self.brackets += history.brackets
+        self.records += history.records
+        counted = sum(n for kind, n in history.faults.items() if kind not in STALE_ARE_FREE)
+        self.fewest_faults = counted if self.fewest_faults is None else min(self.fewest_faults, counted)
+        self.naked_s.setdefault(history.profile, []).extend(history.naked_s)
+        if history.violations:
+            self.violations.update(invariant for invariant, _ in history.violations)
+            invariant, what = history.violations[0]
+            self.failures.append((history.seed, history.profile, f"{invariant}: {what}"))
+
+    @property
+    def count(self) -> int:
+        """Histories."""
+        return sum(self.histories.values())
+
+    def lines(self) -> Iterator[str]:
+        """Yield the campaign in words and figures."""
+        seconds = self.count * (World.chaos_s + World.calm_s + World.end_s)
+        yield f"histories   {self.count} ({', '.join(f'{p} {n}' for p, n in self.histories.items())})"
+        yield f"simulated   {seconds / 3600:.1f} hours ({seconds / YEAR_S:.4f} years)"
+        yield f"brackets    {self.brackets}, journal records {self.records}, kills {self.kills}"
+        fewest = self.fewest_faults or 0
+        yield f"faults      {self.faults.total()} in all, at least {fewest} a history (stale reads not counted)"
+        for kind in Fault:
+            yield f"  {kind.value:<32}{self.faults.get(kind, 0):>9}"
+        yield "naked while the process lived and the link was up, seconds a stretch:"
+        for profile, stretches in self.naked_s.items():
+            ordered = sorted(stretches)
+            if ordered:
+                yield (
+                    f"  {profile:<14}stretches {len(ordered):>7}  median {_at(ordered, 0.5):>6.2f}  "
+                    f"p99 {_at(ordered, 0.99):>6.2f}  worst {ordered[-1]:>6.2f}"
+                )
+        yield f"violations  {self.violations.total()}"
+        for invariant, n in sorted(self.violations.items()):
+            yield f"  {invariant}: {n}"
+        for seed, profile, what in self.failures[:20]:
+            yield f"  repeat with: grodtd simulate --seed {seed} --profile {profile} --trace   ({what})"
+
+
+def _at(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def run(
+    play: Play, seeds: Iterable[int], profiles: Iterable[str], *, jobs: int = 1, progress: Progress | None = None
+) -> Campaign:
+    """Play every seed on every profile. With `jobs` > 1 over that many processes; the result is the same."""
+    campaign = Campaign()
+    work = [(seed, profile) for profile in profiles for seed in seeds]
+    for done, history in enumerate(_played(play, work, jobs), 1):
+        campaign.add(history)
+        if progress is not None:
+            progress(done, len(work))
+    return campaign
+
+
+def _played(play: Play, work: list[tuple[int, str]], jobs: int) -> Iterator[History]:
+    if jobs <= 1:
+        for seed, profile in work:
+            yield play(seed, profile)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(play, *zip(*work, strict=True), chunksize=8)

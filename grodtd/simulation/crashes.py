@@ -1,0 +1,128 @@
+"""Death at every boundary: one scripted life, and a process that dies at its Nth write, commit or send.
+
+The life has an entry that fills in three pieces, a target that is touched and missed, a stop taken away, and an end.
+No other faults: what is tried here is every place a process can die in, and die again while it recovers.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from decimal import Decimal
+from typing import Any
+
+from grodtd.domain.events import BracketRequested
+from grodtd.domain.market import Quote
+from grodtd.domain.money import floor_to
+from grodtd.domain.orders import NewOrder, OrderStatus, OrderType
+from grodtd.simulation.virtual_time import run_virtually
+from grodtd.simulation.world import SYMBOL, Disk, History, World
+
+PATH = (
+    # (from second, price at the venue for a long, units at the touch): a short sees the mirror
+    (0.0, "100.00", None),
+    (2.0, "100.00", "1.0"),
+    (6.0, "101.90", "0.7"),
+    (6.5, "100.50", "1.0"),
+    (14.0, "101.90", "0.5"),
+    (14.5, "100.20", None),
+)
+TAKEN_AT_S = 10.0
+
+
+class Killed(BaseException):
+    """The process died here. Not an error: nothing may catch it."""
+
+
+class ScriptedWorld(World):
+    """One life without chance; the process dies at the boundaries named."""
+
+    chaos_s, calm_s, end_s = 25.0, 40.0, 40.0
+
+    def __init__(self, profile: str, disk: Disk, deaths: tuple[int, ...]) -> None:
+        """Die at the Nth boundary for each N in `deaths`, counted over all processes."""
+        super().__init__(0, profile, disk)
+        self.faults.calm = True
+        self.deaths = deaths
+        self.boundaries = 0
+        self._taken = False
+
+    def boundary(self, kind: str) -> None:
+        """Count, and die where the plan says."""
+        if self.runner is None:
+            return
+        self.boundaries += 1
+        if self.boundaries in self.deaths:
+            self.log(f"dies at boundary {self.boundaries} ({kind})")
+            self._kill()
+            raise Killed
+
+    async def live(self) -> History:
+        """Play the life; see that nothing that dies with the process is reported as an error."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_quiet)
+        return await super().live()
+
+    async def _boot(self) -> None:
+        await self._mortal(super()._boot())
+
+    async def _hand_over(self) -> None:
+        await self._mortal(super()._hand_over())
+
+    async def _mortal(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something with our process that may die of it."""
+        task = asyncio.get_running_loop().create_task(work)
+        await asyncio.wait({task}, timeout=5.0)
+        if not task.done():
+            task.cancel()
+        elif not task.cancelled() and not isinstance(task.exception(), Killed | None):
+            task.result()
+
+    def _plan_entries(self) -> list[tuple[float, BracketRequested, NewOrder]]:
+        quantity = Decimal("3.0")
+        order = NewOrder("user-0", SYMBOL, self.side, OrderType.MARKET, quantity)
+        return [(1.5, BracketRequested("B0", SYMBOL, self.side, quantity, entry_client_order_id="user-0"), order)]
+
+    def _kill(self) -> None:
+        super()._kill()
+        self._dead_until = self.now_s + 0.5
+
+    def _trouble(self) -> None:
+        if self.now_s >= TAKEN_AT_S and not self._taken:
+            stops = [r for r in self.venue.open_orders() if ".stop" in r.client_order_id]
+            if stops:
+                self._taken = True
+                self.link.spread(
+                    self.venue.yank(stops[0].client_order_id, OrderStatus.CANCELED, "by the venue", self.now_ns)
+                )
+
+    def _move_market(self) -> None:
+        if self.now_s < self.chaos_s + self.calm_s:
+            self.mid = self._scripted()[0]
+        self._quote()
+
+    def _scripted(self) -> tuple[Decimal, Decimal | None]:
+        px, units = next((Decimal(p), u) for at, p, u in reversed(PATH) if self.now_s >= at)
+        mirrored = px if self.side.sign > 0 else 200 - px
+        return mirrored, None if units is None else Decimal(units)
+
+    def _quote(self) -> None:
+        bid = floor_to(self.mid, self.instrument.tick_size)
+        ask = bid + 2 * self.instrument.tick_size
+        units = self._scripted()[1]
+        quote = Quote(SYMBOL, bid, ask, self.now_ns, bid_qty=units, ask_qty=units)
+        self.link.spread(self.venue.on_quote(quote, self.now_ns))
+        self.link.quote(quote)
+
+
+def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    if not isinstance(context.get("exception"), Killed | asyncio.CancelledError):
+        loop.default_exception_handler(context)
+
+
+def scripted(profile: str, disk: Disk, deaths: tuple[int, ...]) -> tuple[History, int]:
+    """Play the scripted life; return what came of it and how many boundaries it had."""
+
+    async def main() -> tuple[History, int]:
+        played = ScriptedWorld(profile, disk, deaths)
+        return await played.live(), played.boundaries
+
+    return run_virtually(main())
