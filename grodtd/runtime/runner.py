@@ -64,6 +64,8 @@ class Runner:
         self.mishaps: list[Exception] = []
         """Errors of ours while a fact was taken in: each one is a defect, told through `on_mishap`."""
         self._on_mishap: Callable[[Event, Exception], None] = _untold
+        self.observers: list[Callable[[Event, Outcome, int], None]] = []
+        """Told of every fact taken, what it led to, and the journal's last sequence: bars, watching, logs."""
         self._reconcile_every_s, self._commit_retry_s = reconcile_every_s, commit_retry_s
         self._followers: list[asyncio.Queue[Note | None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -105,6 +107,11 @@ class Runner:
         await self.dispatcher.stop()
         for queue in self._followers:
             queue.put_nowait(None)
+
+    @property
+    def tasks(self) -> tuple["asyncio.Task[None]", ...]:
+        """What runs between `start` and `stop`; one that ends by itself is a failure of the whole."""
+        return tuple(self._tasks)
 
     def on_mishap(self, tell: Callable[[Event, Exception], None]) -> None:
         """Have errors of ours told: which fact, which error."""
@@ -172,6 +179,8 @@ class Runner:
             for note in outcome.notes:
                 for queue in self._followers:
                     queue.put_nowait(note)
+        for observe in self.observers:
+            observe(event, outcome, self.turn.sequence)
         self._arm_timer()
         return outcome
 
