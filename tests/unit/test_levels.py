@@ -119,7 +119,7 @@ def test_prices_end_at_one_tick(what, side, entry, atr, stop, target, said):
 
 def test_a_long_at_the_last_tick_cannot_be_protected_and_is_left():
     decision = plan(LONG, "0.01", "2")
-    assert (decision.stop_is_hit, decision.levels.target_px) == (True, None)
+    assert decision.stop_is_hit
     assert decision.remarks[-1] == "no price is left below the entry 0.01: the stop counts as hit"
 
 
@@ -201,24 +201,24 @@ def test_a_short_at_the_last_tick_has_nothing_to_win():
             ["given stop 100.004 is between ticks of 0.01: rounded to 100.01"],
         ),
         (
-            "a target on the losing side: the policy's instead",
+            "a target on the losing side is one that is reached already",
             LONG,
             "95",
             "94",
             "95",
-            "107.50",
-            "1.5",
-            ["given target 94 is not above the entry of a long at 100: left out"],
+            "94",
+            None,
+            ["given target 94 is not above the entry of a long at 100: it is reached already"],
         ),
         (
-            "a target at the entry wins nothing",
+            "a target at the entry wins nothing, and is taken at its word",
             SHORT,
             None,
             "100",
             "102.50",
-            "96.25",
-            "1.5",
-            ["given target 100 is not below the entry of a short at 100: left out"],
+            "100",
+            None,
+            ["given target 100 is not below the entry of a short at 100: it is reached already"],
         ),
         (
             "a stop of 0 is somebody's empty cell",
@@ -257,7 +257,10 @@ def test_a_stop_given_at_the_entry_or_beyond_counts_as_hit(side, given_stop):
     if side is SHORT:
         given_stop = 200 - d(given_stop)
     decision = plan(side, "100", "1.25", given_stop)
-    assert (decision.stop_is_hit, decision.levels.target_px, decision.levels.ratio) == (True, None, d("1.5"))
+    distance = abs(d(given_stop) - 100)
+    wanted = 100 + side.sign * distance * d("1.5")
+    assert (decision.stop_is_hit, decision.levels.ratio) == (True, d("1.5"))
+    assert abs(decision.levels.target_px - wanted) < d("0.01"), "as far away as the ratio says, on the winning side"
     assert "it counts as hit" in decision.remarks[0]
     assert not is_looser(side, d("100"), decision.levels.stop_px)
 
@@ -402,7 +405,8 @@ def test_every_fill_gets_an_answer_that_makes_sense(side, entry, atr, stop, targ
     assert decision.stop_is_hit != is_looser(side, entry, levels.stop_px)
     if levels.target_px is not None:
         assert levels.target_px > 0
-        assert is_looser(side, levels.target_px, entry), "on the winning side"
+        if target is None and not decision.stop_is_hit:
+            assert is_looser(side, levels.target_px, entry), "on the winning side"
     if stop is None and target is None and entry > 10:
         assert not decision.stop_is_hit
 
