@@ -11,8 +11,6 @@ import re
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +18,8 @@ import numpy as np
 import polars as pl
 
 from grodtd.domain.errors import DataError
-from grodtd.replay.prices import EPOCH, Floats, Ints
+from grodtd.replay.prices import Flags, Floats, Ints
+from grodtd.replay.times import times_ns
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how much of it is done, 0 to 1."""
@@ -36,9 +35,6 @@ NOT_OURS = {
     b"\xff\xfe": "text in UTF-16",
     b"\xfe\xff": "text in UTF-16",
 }
-
-EPOCH_UNITS_NS = ((1e11, 10**9), (1e14, 10**6), (1e17, 10**3), (float("inf"), 1))
-"""(below this magnitude, nanoseconds a unit): seconds, ms, us, ns, apart for times from 1973 to 5138."""
 
 
 class BadRow(NamedTuple):
@@ -76,26 +72,25 @@ class Table:
             return [""] * len(self.lines)
         return ["" if value is None else str(value).strip() for value in self.frame[column].to_list()]
 
+    def _cells(self, column: str) -> pl.Series:
+        series = self.frame[column]
+        try:
+            return series.cast(pl.String, strict=False).str.strip_chars()
+        except pl.exceptions.PolarsError:
+            raise DataError(f"{self.path}: column {column} holds {series.dtype}, not numbers, times or text") from None
+
     def numbers(self, column: str) -> Floats:
-        """A column as float64[rows]; NaN where there is no number."""
+        """A column as float64[rows]; NaN where there is no number. Raises DataError for lists and the like."""
         series = self.frame[column]
         if series.dtype not in (pl.Float64, pl.Int64, pl.Int32):  # a float32 is meant as its shortest text
-            series = series.cast(pl.String, strict=False).str.strip_chars()
+            series = self._cells(column)
         array: Floats = series.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
         return array
 
-    def times(self, column: str) -> tuple[Ints, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    def times(self, column: str) -> tuple[Ints, Flags]:
         """A column of times as int64[rows] nanoseconds since the epoch, and bool[rows]: could it be read."""
         series = self.frame[column]
-        if series.dtype.is_temporal():
-            found = series.cast(pl.Datetime("ns"), strict=False).to_physical()
-        else:
-            cells = series.cast(pl.String, strict=False).str.strip_chars()
-            found = _epochs(cells)
-            if found.null_count():
-                found = found.zip_with(found.is_not_null(), _iso_times(cells))
-            if found.null_count():
-                found = _one_by_one(cells, found)
+        found = times_ns(series if series.dtype in (pl.Date, pl.Datetime) else self._cells(column))
         return found.fill_null(0).to_numpy(), found.is_not_null().to_numpy()
 
 
@@ -240,52 +235,3 @@ def _ragged_csv(path: str, sha256: str, data: bytes, names: list[str]) -> Table:
         raise DataError(f"{path}:{reader.line_num}: is not CSV: {error}") from None
     frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
     return Table(path, sha256, frame, np.array(lines, dtype=np.int64), bad)
-
-
-def _epochs(cells: pl.Series) -> pl.Series:
-    """Whole numbers as nanoseconds, their unit told by the magnitude of most of them; null elsewhere."""
-    numbers = cells.cast(pl.Int64, strict=False)
-    typical = numbers.abs().median()
-    if typical is None or not isinstance(typical, float):
-        return numbers
-    nothing = pl.Series(numbers.name, [None], pl.Int64).new_from_index(0, len(numbers))
-    if typical < 1e8:  # 20140609 is a date in ISO's basic form; as seconds it would be August 1970
-        return nothing
-    factor = next(factor for limit, factor in EPOCH_UNITS_NS if typical < limit)
-    reach = (2**63 - 1) // factor
-    return numbers.zip_with(numbers.abs() <= reach, nothing) * factor
-
-
-def _iso_times(cells: pl.Series) -> pl.Series:
-    """The common ISO 8601 forms in UTC, at the library's speed; null elsewhere."""
-    plain = cells.str.replace(r"(Z|z|[+]00:?00| ?UTC)$", "").str.replace(" ", "T", literal=True)
-    found = plain.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="ns", strict=False)
-    for form in ("%Y-%m-%dT%H:%M", "%Y-%m-%d"):
-        if found.null_count():
-            other = plain.str.to_datetime(form, time_unit="ns", strict=False)
-            found = found.zip_with(found.is_not_null(), other)
-    return found.to_physical()
-
-
-def _one_by_one(cells: pl.Series, found: pl.Series) -> pl.Series:
-    """What the fast forms could not read: other ISO forms, other offsets, epoch seconds with a fraction."""
-    missing = found.is_null().arg_true()
-    values = [_time_ns(cell) for cell in cells[missing]]
-    return found.scatter(missing, pl.Series(values, dtype=pl.Int64))
-
-
-def _time_ns(cell: str | None) -> int | None:
-    if not cell:
-        return None
-    try:
-        if re.fullmatch(r"-?\d{9,}\.\d+", cell):
-            number = Decimal(cell)
-            factor = next(factor for limit, factor in EPOCH_UNITS_NS if abs(number) < limit)
-            value = int(number * factor)
-        else:
-            moment = datetime.fromisoformat(cell)
-            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-            value = (moment - EPOCH) // timedelta(microseconds=1) * 1000
-    except (ValueError, OverflowError, InvalidOperation):
-        return None
-    return value if abs(value) < 2**63 else None

@@ -16,6 +16,7 @@ from grodtd.domain.orders import Side
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 DAY_NS = 86_400_000_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -164,7 +165,7 @@ class Quotes(_InUnits):
         return len(self.time_ns)
 
     @cached_property
-    def crossed(self) -> NDArray[np.bool_]:
+    def crossed(self) -> Flags:
         """bool[n]: bid above ask; such a quote triggers nothing."""
         return self.bid > self.ask
 

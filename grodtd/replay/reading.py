@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from grodtd.domain.errors import DataError
 from grodtd.replay.columns import BadRow, Progress, Table, complaint, read_table, require
 from grodtd.replay.exact import TooManyDigitsError, exact_units
-from grodtd.replay.prices import Bars, Floats, Ints, Ohlc, Quotes, bars_of, iso_ms
+from grodtd.replay.prices import Bars, Flags, Floats, Ints, Ohlc, Quotes, bars_of, iso_ms
 
 __all__ = ["BadRow", "Progress", "ReadResult", "read_prices", "symbol_of"]
 
@@ -43,10 +43,10 @@ class _Rows:
     table: Table
     columns: tuple[str, ...]
     time_ns: Ints
-    time_ok: NDArray[np.bool_]
+    time_ok: Flags
     numbers: dict[str, Floats]
     volume: Floats | None
-    good: NDArray[np.bool_]
+    good: Flags
     bad: list[BadRow]
 
 

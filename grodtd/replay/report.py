@@ -21,6 +21,7 @@ from grodtd.replay import report_words as words
 from grodtd.replay.exits import ExitRow
 from grodtd.replay.prices import DAY_NS, Floats, Ints
 from grodtd.replay.report_figures import Distribution, EquityCurve, distribution, equity_curve, thinned
+from grodtd.replay.report_format import escaped
 from grodtd.replay.report_pack import Packed, PackedBars, number, pack_bars, pack_rows, pack_stops, script_json
 from grodtd.replay.summary import results
 
@@ -98,9 +99,10 @@ def report_html(report: ReportInput) -> str:
         remarks=tuple(report.remarks),
         version=__version__,
     )
-    return Template(_asset("report.html")).substitute(
-        policy=words.escaped(_policy(library, script)),
-        title=words.escaped(report.title),
+    return _filled(
+        "report.html",
+        policy=escaped(_policy(library, script)),
+        title=escaped(report.title),
         style=style,
         masthead=words.masthead(facts),
         figures=words.figures(facts),
@@ -110,8 +112,13 @@ def report_html(report: ReportInput) -> str:
         distribution_note=words.distribution_note(facts),
         distribution_label=words.distribution_label(spread),
         exits=words.exits(facts),
-        brackets_note=words.escaped(note),
-        assumptions=words.assumptions(facts),
+        brackets_note=escaped(note),
+        assumptions=_filled(
+            "assumptions.html",
+            fill_model=escaped(report.summary["fill_model"]),
+            model=words.model_words(facts),
+            origin=words.origin(facts),
+        ),
         footer=words.footer(facts),
         data=script_json(data),
         plotly=library,
@@ -123,11 +130,23 @@ def _asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
+def _filled(name: str, **parts: str) -> str:
+    return Template(_asset(name)).substitute(parts)
+
+
 def _policy(*scripts: str) -> str:
     """Nothing is loaded from anywhere; only these scripts run. Plotly sets styles of its own."""
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{value}'" for value in hashes)
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    rules = (
+        "default-src 'none'",
+        f"script-src {allowed}",
+        "style-src 'unsafe-inline'",
+        "img-src data: blob:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+    return "; ".join(rules)
 
 
 def _data(report: ReportInput, curve: EquityCurve, spread: Distribution, room: int) -> tuple[Packed, str]:
@@ -154,7 +173,7 @@ def _data(report: ReportInput, curve: EquityCurve, spread: Distribution, room: i
         "bars": bars_json,
         **packed,
         "stops": stops,
-        "equity": _curve(thinned(curve), len(packed["ids"]), int(report.time_ns[0])),
+        "equity": _curve(thinned(curve), len(packed["ids"]), int(report.time_ns[0]), int(report.time_ns[-1])),
         "distribution": {
             "width": spread.width,
             "centre": [number(value) for value in spread.centre],
@@ -181,11 +200,12 @@ def _spans(packed: Packed, bar_count: int) -> list[tuple[int, int]]:
     return list(spans.values())
 
 
-def _curve(curve: EquityCurve, brackets_in_page: int, begin_ns: int) -> Packed:
-    """The curve from zero at the first bar; a step made by a bracket that is not in the page cannot be chosen."""
+def _curve(curve: EquityCurve, brackets_in_page: int, begin_ns: int, end_ns: int) -> Packed:
+    """The curve from zero at the first bar to the last one; a bracket that is not in the page cannot be chosen."""
+    last = [float(side[-1]) if len(side) else 0.0 for side in (curve.r, curve.peak)]
     return {
-        "ms": [begin_ns // 1_000_000, *(curve.time_ns // 1_000_000).tolist()],
-        "r": [0, *(number(value) for value in curve.r)],
-        "peak": [0, *(number(value) for value in curve.peak)],
-        "bracket": [None, *(int(index) if index < brackets_in_page else None for index in curve.bracket)],
+        "ms": [begin_ns // 1_000_000, *(curve.time_ns // 1_000_000).tolist(), end_ns // 1_000_000],
+        "r": [0, *(number(value) for value in curve.r), number(last[0])],
+        "peak": [0, *(number(value) for value in curve.peak), number(last[1])],
+        "bracket": [None, *(int(index) if index < brackets_in_page else None for index in curve.bracket), None],
     }

@@ -89,7 +89,7 @@ def thinned(curve: EquityCurve, most: int = MOST_CURVE_POINTS) -> EquityCurve:
 
 def distribution(brackets: Sequence[BracketResult]) -> Distribution:
     """Count closed brackets by R, in at most `MOST_BINS` + 3 bins; far outliers share the outermost ones."""
-    known = [bracket.r_multiple for bracket in brackets if bracket.exit_time_ns and bracket.r_multiple is not None]
+    known = [bracket.r_multiple for bracket in brackets if not bracket.is_open and bracket.r_multiple is not None]
     return histogram(np.array(known, dtype=np.float64))
 
 

@@ -19,7 +19,8 @@ from grodtd.replay.exits import OPEN, REASONS, ExitRow
 from grodtd.replay.prices import Floats, Ints
 
 MOST_COARSE_CANDLES = 3_000
-BLOCK_BARS = 1_024
+BLOCK_BARS = 256
+"""Small enough that a bracket costs little more than its own surroundings."""
 MOST_DIGITS = 12
 CANDLES_ON_A_SCREEN = 300
 """A bracket longer than this many coarse candles is drawn from them anyway: it needs no single bars."""

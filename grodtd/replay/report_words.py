@@ -1,29 +1,49 @@
 """The parts of the report that need no script: its head, figures, warnings, tables and assumptions, as HTML.
 
-All text from outside (symbol, paths, remarks, reasons) passes through `escaped`.
+Every figure is one of `summary.json`, so that the page and the file never disagree.
 """
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from grodtd.replay.prices import DAY_NS, iso_ms
 from grodtd.replay.report_figures import Distribution
-
-MINUS = "\u2212"
-NONE = "\u2013"
+from grodtd.replay.report_format import (
+    NONE,
+    cell,
+    counted,
+    duration,
+    escaped,
+    figure,
+    interval,
+    items,
+    money,
+    mono,
+    pairs,
+    percent,
+    r_text,
+    styled,
+    table,
+    tone,
+)
 
 MODEL_WORDS = {
-    "pessimistic": "where a bar touches both, the stop is taken first",
-    "optimistic": "where a bar touches both, the target is taken first",
-    "path": "a bar is walked from its open to the nearer extreme, the farther one, and its close",
+    "pessimistic": "where a bar touches both, the stop comes first",
+    "optimistic": "where a bar touches both, the target comes first",
+    "path": "a bar goes from its open to the nearer extreme, to the farther one, to its close",
 }
 
 SHOWN_WARNINGS = 6
 """Warnings listed at once; the rest unfold."""
 
+MOST_WARNINGS = 100
+"""Warnings in the page at all: wild prices look like a split on every other bar."""
+
 SHOWN_IDS = 8
+"""Brackets a split warning names; the rest are counted."""
+
+DIGEST_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,61 +52,56 @@ class Facts:
 
     title: str
     first_ns: int
+    """Time of the first bar, and of the last."""
     last_ns: int
     interval_ns: int
     bar_count: int
     summary: Mapping[str, Any]
-    """As `summary.summary_json` returns it."""
+    """As `summary_json` returns it."""
     remarks: tuple[str, ...]
     version: str
 
 
-def escaped(text: object) -> str:
-    """Return text that is safe as HTML content and as an attribute's value."""
-    return html.escape(str(text), quote=True)
-
-
 def masthead(facts: Facts) -> str:
-    """Return the title and what was replayed on what."""
+    """Return the title, and what was replayed on what."""
     run = facts.summary
-    exits = f"{run['brackets']:,} bracket{_s(run['brackets'])}"
-    lead = f"{span(facts)} UTC, {facts.bar_count:,} {interval(facts.interval_ns)} bars, {exits}"
     entries = run["entries"]
-    items = [
-        ("Entries", f"{_short_path(entries['source'])} ({entries['count']:,})"),
-        ("Fill model", run["fill_model"]),
-        ("Prices", _short_path(run["prices"]["path"])),
-        ("Input SHA-256", _mono(_first(run["prices"]["sha256"]))),
-        ("Configuration", _mono(_first(run["config_fingerprint"]))),
+    bars = counted(facts.bar_count, f"{interval(facts.interval_ns)} bar")
+    lead = f"{span(facts)} UTC, {bars}, {counted(run['brackets'], 'bracket')}"
+    found = [
+        ("Entries", escaped(f"{_file_name(entries['source'])} ({entries['count']:,})")),
+        ("Fill model", escaped(run["fill_model"])),
+        ("Prices", escaped(_file_name(run["prices"]["path"]))),
+        ("Input SHA-256", mono(run["prices"]["sha256"][:DIGEST_SHOWN])),
+        ("Configuration", mono(run["config_fingerprint"][:DIGEST_SHOWN])),
     ]
-    return f"<h1>{escaped(facts.title)}</h1>\n<p class=\"lead\">{escaped(lead)}</p>\n{_facts_list('facts', items)}"
+    return f'<h1>{escaped(facts.title)}</h1>\n<p class="lead">{escaped(lead)}</p>\n{pairs("facts", found)}'
 
 
 def figures(facts: Facts) -> str:
-    """Return the row of key figures."""
+    """Return the row of key figures of the closed brackets."""
     run = facts.summary
-    open_ = run["open"]
+    still_open = run["open"]
     even = run["count"] - run["wins"] - run["losses"]
-    ambiguous = f"fills the model decided, in {run['ambiguous_bars']:,} bar{_s(run['ambiguous_bars'])}"
+    outcome = f"{run['wins']:,} won, {run['losses']:,} lost" + (f", {even:,} even" if even else "")
+    marked = f"open: {money(still_open['pnl'])} marked" if still_open["count"] else "nothing open"
+    gross = f"gross {money(run['gross_profit'])} to {money(-run['gross_loss'])}"
+    drawdown = -run["max_drawdown_r"]
+    ambiguous = "no fill hung on the model"
     if run["ambiguous_exits"]:
-        ambiguous = f'<a href="#brackets" data-remark="ambiguous">{escaped(ambiguous)}</a>'
+        told = f"fills the model decided, in {counted(run['ambiguous_bars'], 'bar')}"
+        ambiguous = f'<a href="#brackets" data-remark="ambiguous">{told}</a>'
     cards = [
-        ("Closed brackets", f"{run['count']:,}", "", f"{open_['count']:,} open at the end"),
-        (
-            "Win rate",
-            _percent(run["win_rate"]),
-            "",
-            f"{run['wins']:,} won, {run['losses']:,} lost" + (f", {even:,} even" if even else ""),
-        ),
-        ("Expectancy", _r(run["expectancy_r"]), _tone(run["expectancy_r"]), f"win {_r(run['avg_win_r'])}, loss {_r(run['avg_loss_r'])}"),
-        ("Profit factor", _plain(run["profit_factor"]), "", f"gross {money(run['gross_profit'])} to {money(-run['gross_loss'])}"),
-        ("Total", _r(run["total_r"]), _tone(run["total_r"]), f"best {_r(run['best_r'])}, worst {_r(run['worst_r'])}"),
-        ("P&L after fees", money(run["pnl"]), _tone(run["pnl"]), f"open: {money(open_['pnl'])} marked" if open_["count"] else "nothing open"),
-        ("Max drawdown", _r(-run["max_drawdown_r"]), _tone(-run["max_drawdown_r"]), "below the highest so far"),
-        ("Ambiguous exits", f"{run['ambiguous_exits']:,}", "", ambiguous),
+        _card("Closed brackets", f"{run['count']:,}", f"{still_open['count']:,} open at the end"),
+        _card("Win rate", percent(run["win_rate"]), outcome),
+        _card_r("Expectancy", run["expectancy_r"], f"win {r_text(run['avg_win_r'])}, loss {r_text(run['avg_loss_r'])}"),
+        _card("Profit factor", figure(run["profit_factor"]), gross),
+        _card_r("Total", run["total_r"], f"best {r_text(run['best_r'])}, worst {r_text(run['worst_r'])}"),
+        _card("P&L after fees", money(run["pnl"]), marked, tone(run["pnl"])),
+        _card_r("Max drawdown", drawdown, "below the highest so far"),
+        _card("Ambiguous exits", f"{run['ambiguous_exits']:,}", ambiguous),
     ]
-    made = "\n".join(_card(*card) for card in cards)
-    return f'<dl class="figures" id="figures" aria-label="Key figures of the closed brackets">\n{made}\n</dl>'
+    return f'<dl class="figures" id="figures" aria-label="Key figures of the closed brackets">{"".join(cards)}</dl>'
 
 
 def warnings(facts: Facts) -> str:
@@ -94,54 +109,62 @@ def warnings(facts: Facts) -> str:
     said = warning_texts(facts)
     if not said:
         return ""
-    shown, rest = said[:SHOWN_WARNINGS], said[SHOWN_WARNINGS:]
-    more = f"<details><summary>{len(rest):,} more</summary><ul>{_items(rest)}</ul></details>" if rest else ""
+    shown, rest = said[:SHOWN_WARNINGS], said[SHOWN_WARNINGS:MOST_WARNINGS]
+    if len(said) > MOST_WARNINGS:
+        rest.append(f"{len(said) - MOST_WARNINGS:,} more are in summary.json.")
+    more = f"<details><summary>{len(rest):,} more</summary><ul>{items(rest)}</ul></details>" if rest else ""
     return (
         '<section class="panel warnings" aria-labelledby="warnings-title">\n'
-        f'<h2 id="warnings-title">Before you trust these figures</h2>\n<ul>{_items(shown)}</ul>{more}\n</section>'
+        f'<h2 id="warnings-title">Before you trust these figures</h2>\n<ul>{items(shown)}</ul>{more}\n</section>'
     )
 
 
 def warning_texts(facts: Facts) -> list[str]:
-    """Return the warnings as plain sentences: what was said while reading, splits, and what the figures leave out."""
+    """Return the warnings as plain text: what reading the files said, splits, what the figures leave out."""
     run = facts.summary
-    splits = {split["text"] for split in run["split_warnings"]}
+    splits = {split["text"]: split["brackets"] for split in run["split_warnings"]}
     said = [remark for remark in dict.fromkeys([*facts.remarks, *run["remarks"]]) if remark not in splits]
-    for split in run["split_warnings"]:
-        touched = list(split["brackets"])
-        ids = ", ".join(touched[:SHOWN_IDS]) + (f" and {len(touched) - SHOWN_IDS:,} more" if len(touched) > SHOWN_IDS else "")
-        said.append(split["text"] + (f". Brackets it touches: {ids}." if touched else ". It touches no bracket."))
+    said += [f"{text}. {_touched(ids)}" for text, ids in splits.items()]
     entries = run["entries"]
-    if entries["dropped"]:
-        said.append(f"{entries['dropped']:,} bad row{_s(entries['dropped'])} of the entries left out.")
     if entries["refused"]:
-        said.append(f"{entries['refused']:,} entr{'y' if entries['refused'] == 1 else 'ies'} refused by the limits; see refused.csv.")
+        said.append(f"{counted(entries['refused'], 'entry', 'entries')} refused; refused.csv says why.")
     if run["fallback"]:
-        share = _percent(run["fallback"] / run["count"])
-        said.append(f"{run['fallback']:,} closed bracket{_s(run['fallback'])} ({share}) had no ATR: the stop is the fallback percentage.")
+        brackets = counted(run["fallback"], "closed bracket")
+        share = percent(run["fallback"] / run["count"])
+        said.append(f"{brackets} ({share}) had no ATR: the stop is the fallback percentage.")
     if run["without_r"]:
-        said.append(f"{run['without_r']:,} closed bracket{_s(run['without_r'])} planned no risk (stop on the wrong side, or at the entry): in no figure in R.")
+        brackets = counted(run["without_r"], "closed bracket")
+        said.append(f"{brackets} planned no risk (stop on the wrong side, or at the entry): in no figure in R.")
     return said
+
+
+def _touched(ids: list[str]) -> str:
+    if not ids:
+        return "It touches no bracket."
+    more = f" and {len(ids) - SHOWN_IDS:,} more" if len(ids) > SHOWN_IDS else ""
+    return f"Brackets it touches: {', '.join(ids[:SHOWN_IDS])}{more}."
 
 
 def equity_note(facts: Facts) -> str:
     """Return the sentence above the equity curve."""
-    open_ = facts.summary["open"]
+    still_open = facts.summary["open"]
     note = "Sum of R at each bracket's last exit; shaded: below the highest so far."
-    if open_["count"]:
-        note += f" {open_['count']:,} still open, marked at {_r(open_['r'])}: not in it."
+    if still_open["count"]:
+        note += f" {still_open['count']:,} still open, marked at {r_text(still_open['r'])}: not in it."
     return escaped(note)
 
 
 def equity_label(facts: Facts) -> str:
     """Return what a screen reader says of the equity curve."""
     run = facts.summary
-    return escaped(f"Equity in R over {span(facts)}: ends at {_r(run['total_r'])}, deepest drawdown {_r(-run['max_drawdown_r'])}.")
+    ends, deepest = r_text(run["total_r"]), r_text(-run["max_drawdown_r"])
+    return escaped(f"Equity in R, {span(facts)}: ends at {ends}, deepest drawdown {deepest}.")
 
 
 def distribution_note(facts: Facts) -> str:
     """Return the sentence above the distribution of R."""
-    return escaped(f"{facts.summary['count'] - facts.summary['without_r']:,} closed brackets, before fees.")
+    run = facts.summary
+    return escaped(f"{counted(run['count'] - run['without_r'], 'closed bracket')}, before fees.")
 
 
 def distribution_label(spread: Distribution) -> str:
@@ -149,129 +172,97 @@ def distribution_label(spread: Distribution) -> str:
     if not len(spread.count):
         return "Distribution of R: no closed brackets."
     most = int(spread.count.argmax())
-    return escaped(
-        f"Distribution of R over {int(spread.count.sum()):,} brackets: most, {int(spread.count[most]):,}, "
-        f"about {_r(float(spread.centre[most]))}."
-    )
+    brackets, centre = counted(int(spread.count.sum()), "bracket"), r_text(float(spread.centre[most]))
+    return escaped(f"Distribution of R over {brackets}: most, {int(spread.count[most]):,}, about {centre}.")
 
 
 def exits(facts: Facts) -> str:
-    """Return the tables of exits by reason, of fill models and of time in a trade."""
+    """Return the tables of exits by reason and of fill models."""
     run = facts.summary
-    total = sum(figures_["exits"] for figures_ in run["by_exit_reason"].values())
-    by_count = sorted(run["by_exit_reason"].items(), key=lambda item: (-item[1]["exits"], item[0]))
-    reasons = "\n".join(
-        f'<tr><th scope="row"><a href="#brackets" data-reason="{escaped(reason)}">{escaped(reason)}</a></th>'
-        + _num(f"{found['exits']:,}")
-        + _num(_percent(found["exits"] / total))
-        + _num(_r(found["r"], unit=False), _tone(found["r"]))
-        + _num(_r(found["r"] / found["exits"], unit=False), _tone(found["r"]))
-        + _num(money(found["pnl"]), _tone(found["pnl"]))
-        + "</tr>"
-        for reason, found in by_count
+    reasons: Mapping[str, Mapping[str, Any]] = run["by_exit_reason"]
+    total = sum(found["exits"] for found in reasons.values())
+    by_count = sorted(reasons.items(), key=lambda item: (-item[1]["exits"], item[0]))
+    columns = [("Reason", ""), ("Exits", "num"), ("Share", "num wide-cell"), ("R", "num"), ("R per exit", "num")]
+    rows = [_reason(reason, found, total) for reason, found in by_count]
+    nothing = ['<tr><td colspan="6" class="muted">No bracket was closed.</td></tr>']
+    return (
+        f'<h2 id="exits-title">Exits by reason</h2>\n<p class="note">{escaped(_held(run["time_in_trade"]))}</p>\n'
+        + table([*columns, ("P&L", "num")], rows or nothing)
+        + _models(run)
     )
-    nothing = '<tr><td colspan="6" class="muted">No bracket was closed.</td></tr>'
-    return f"""<h2 id="exits-title">Exits by reason</h2>
-<p class="note">{escaped(_held(run["time_in_trade"]))}</p>
-<div class="scroll"><table><thead><tr><th scope="col">Reason</th><th scope="col" class="num">Exits</th><th scope="col" class="num">Share</th><th scope="col" class="num">R</th><th scope="col" class="num">R an exit</th><th scope="col" class="num">P&amp;L</th></tr></thead>
-<tbody>
-{reasons or nothing}
-</tbody></table></div>
-{_models(run)}"""
+
+
+def _reason(reason: str, found: Mapping[str, Any], total: int) -> str:
+    name = f'<a href="#brackets" data-reason="{escaped(reason)}">{escaped(reason)}</a>'
+    r, pnl = f"num {tone(found['r'])}", f"num {tone(found['pnl'])}"
+    return (
+        f'<tr><th scope="row">{name}</th>'
+        + cell(f"{found['exits']:,}")
+        + cell(percent(found["exits"] / total), "num wide-cell")
+        + cell(r_text(found["r"], unit=""), r)
+        + cell(r_text(found["r"] / found["exits"], unit=""), r)
+        + cell(money(found["pnl"]), pnl)
+        + "</tr>"
+    )
+
+
+def _held(times: Mapping[str, float | None]) -> str:
+    if times["average_s"] is None:
+        return "No bracket was closed."
+    middle, mean, longest = (duration(times[name]) for name in ("median_s", "average_s", "longest_s"))
+    return f"Time in a trade: median {middle}, mean {mean}, longest {longest}."
 
 
 def _models(run: Mapping[str, Any]) -> str:
     found: Mapping[str, float | None] = run["pnl_by_fill_model"]
     if not found:
         return ""
-    chosen = found.get(run["fill_model"])
-    lines = []
+    base = found.get(run["fill_model"])
+    rows = []
     for model, pnl in found.items():
-        gap = None if pnl is None or chosen is None else pnl - chosen
-        mark = ' class="chosen-model"' if model == run["fill_model"] else ""
-        note = ", this report" if mark else ""
+        mine = model == run["fill_model"]
+        gap = NONE if mine or pnl is None or base is None else money(pnl - base)
+        name = escaped(model) + ("<small>this report</small>" if mine else "")
         told = "not worked out" if pnl is None else money(pnl)
-        lines.append(
-            f'<tr{mark}><th scope="row">{escaped(model)}<span class="muted">{note}</span></th>'
-            + _num(told, _tone(pnl))
-            + _num(NONE if gap is None or mark else money(gap))
-            + "</tr>"
-        )
-    rows = "\n".join(lines)
-    return f"""<h2 class="second">P&amp;L under each fill model</h2>
-<p class="note">How much rests on what a bar does not tell: the order of its high and low.</p>
-<div class="scroll"><table><thead><tr><th scope="col">Model</th><th scope="col" class="num">P&amp;L</th><th scope="col" class="num">Difference</th></tr></thead>
-<tbody>
-{rows}
-</tbody></table></div>"""
+        style = styled("chosen-model" if mine else "")
+        rows.append(f'<tr{style}><th scope="row">{name}</th>{cell(told, f"num {tone(pnl)}")}{cell(gap)}</tr>')
+    return (
+        '\n<h2 class="second">P&amp;L under each fill model</h2>\n'
+        '<p class="note">How much rests on what a bar does not tell: which of its extremes came first.</p>\n'
+        + table([("Model", ""), ("P&L", "num"), ("Difference", "num")], rows)
+    )
 
 
-def assumptions(facts: Facts) -> str:
-    """Return how fills were worked out, in words, and where everything came from."""
+def model_words(facts: Facts) -> str:
+    """Return what the fill model does where a bar leaves it open."""
+    return escaped(MODEL_WORDS.get(facts.summary["fill_model"], "as its name says"))
+
+
+def origin(facts: Facts) -> str:
+    """Return where everything came from: files, digests, counts, options."""
     run = facts.summary
-    model = run["fill_model"]
-    rules = [
-        "Within a bar, in this order: an open at or through the stop fills at the open; an open at or through the "
-        f"target fills at the open; then the {model} model: {MODEL_WORDS.get(model, 'see the manual')}. "
-        "Fills inside a bar are at the level.",
-        "An exit is ambiguous when its bar opened between stop and target and touched both: prices alone cannot say "
-        "which came first.",
-        "Touching a level is enough to fill, and fills are whole: no queue, no latency, no slippage but gaps. Longs "
-        "leave at the bid, shorts at the ask, where both are known.",
-        "Exits are looked for from the bar after the entry. Trailing, break-even and locks are worked out at a bar's "
-        "close and hold from the next bar on.",
-        "Brackets are independent: they may overlap, and no limit applies unless one was asked for.",
-        "R is the distance from entry to exit in units of the initial risk, before fees; P&L is after fees. MAE and "
-        "MFE run from the bar after the entry to the bar before the exit, and include the exit price.",
-        "What is open at the end is marked at the last close and left out of every figure but its own.",
-        "Candles show the mid price. The time axis counts bars: nights, weekends and holidays take no room.",
-    ]
     prices, entries = run["prices"], run["entries"]
-    count = f"{prices['count']:,} used, {prices['dropped']:,} dropped"
-    if prices["crossed_quotes"]:
-        count += f", {prices['crossed_quotes']:,} crossed quotes passed over"
-    origin = [
+    crossed = f", {prices['crossed_quotes']:,} crossed quotes passed over" if prices["crossed_quotes"] else ""
+    found = [
         ("Prices", escaped(prices["path"])),
-        ("SHA-256", _mono(prices["sha256"])),
-        ("Rows", count),
-        ("First and last", f"{prices['first']} to {prices['last']}"),
+        ("SHA-256", mono(prices["sha256"])),
+        ("Rows", f"{prices['count']:,} used, {prices['dropped']:,} dropped{crossed}"),
+        ("First and last", escaped(f"{prices['first']} to {prices['last']}")),
         ("Entries", escaped(entries["source"])),
-        *([("SHA-256 of entries", _mono(entries["sha256"]))] if entries["sha256"] else []),
+        *([("SHA-256 of entries", mono(entries["sha256"]))] if entries["sha256"] else []),
         ("Entries used", f"{entries['count']:,}, {entries['dropped']:,} dropped, {entries['refused']:,} refused"),
-        ("Configuration", _mono(run["config_fingerprint"])),
-        *((f"Option {name}", escaped(_option(value))) for name, value in run["options"].items()),
+        ("Configuration", mono(run["config_fingerprint"])),
     ]
-    return f"""<section class="panel" id="assumptions" aria-labelledby="assumptions-title">
-<h2 id="assumptions-title">Assumptions</h2>
-<ul class="prose">{_items(rules)}</ul>
-<h2 class="second">Where this comes from</h2>
-{_facts_list("origin", origin)}
-</section>"""
+    options = [(name, _option(value)) for name, value in run["options"].items()]
+    return pairs("origin", [*found, *((f"Option {name}", escaped(value)) for name, value in options if value)])
 
 
 def footer(facts: Facts) -> str:
-    """Return the last line: what made the page, and that it is past, not promise."""
+    """Return the last line: what made the page, and that past is no promise."""
     return escaped(
         f"Made by grodtd {facts.version} from recorded prices. All times are UTC. This file is complete in itself and "
         "loads nothing. Past results promise nothing."
     )
-
-
-# ---------------------------------------------------------------- numbers and small parts
-
-
-def money(value: float | None) -> str:
-    """Return an amount with thousands and as many decimals as its size deserves; a minus that is as wide as a plus.
-
-    >>> money(-1234.5), money(0.00012), money(None)
-    ('−1,234.50', '0.00012', '–')
-    """
-    if value is None:
-        return NONE
-    size = abs(value)
-    text = f"{size:,.2f}" if size >= 1 or not size else f"{size:.6f}".rstrip("0")
-    text = text if not text.endswith(".") else f"{size:.2f}"
-    return f"{MINUS}{text}" if value < 0 and text.strip("0.,") else text
 
 
 def span(facts: Facts) -> str:
@@ -281,97 +272,23 @@ def span(facts: Facts) -> str:
     return f"{first} to {last}"
 
 
-def interval(interval_ns: int) -> str:
-    """Return a bar's length in a trader's words.
-
-    >>> interval(86_400_000_000_000), interval(300_000_000_000), interval(250_000_000)
-    ('daily', '5-minute', '250-millisecond')
-    """
-    if interval_ns == DAY_NS:
-        return "daily"
-    units = (("day", DAY_NS), ("hour", DAY_NS // 24), ("minute", 60 * 10**9), ("second", 10**9), ("millisecond", 10**6))
-    for word, unit in units:
-        if interval_ns and interval_ns % unit == 0:
-            return f"{interval_ns // unit:,}-{word}"
-    return f"{interval_ns:,}-nanosecond"
-
-
-def _held(times: Mapping[str, float | None]) -> str:
-    if times["average_s"] is None:
-        return "No bracket was closed."
-    median_, mean, longest = (_duration(times[name]) for name in ("median_s", "average_s", "longest_s"))
-    return f"Time in a trade: median {median_}, mean {mean}, longest {longest}."
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return NONE
-    for unit, size, small, parts in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if seconds >= size:
-            rest = int(seconds % size // parts)
-            return f"{int(seconds // size):,} {unit}" + (f" {rest} {small}" if rest else "")
-    return f"{seconds:.3g} s"
-
-
-def _r(value: float | None, *, unit: bool = True) -> str:
-    if value is None:
-        return NONE
-    text = f"{abs(value):,.2f}"
-    sign = "" if not text.strip("0.,") else MINUS if value < 0 else "+"
-    return f"{sign}{text}" + ("\u00a0R" if unit else "")
-
-
-def _plain(value: float | None) -> str:
-    return NONE if value is None else f"{value:,.2f}"
-
-
-def _percent(value: float | None) -> str:
-    return NONE if value is None else f"{100 * value:.1f}\u00a0%"
-
-
-def _tone(value: float | None) -> str:
-    return "" if not value else "gain" if value > 0 else "loss"
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
-
-
-def _first(digest: str) -> str:
-    return digest[:12]
-
-
-def _mono(text: str) -> str:
-    return f'<span class="mono">{escaped(text or NONE)}</span>'
-
-
-def _short_path(path: str) -> str:
-    return escaped(path.replace("\\", "/").rsplit("/", 1)[-1])
+def _file_name(path: str) -> str:
+    return path.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _option(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(_option(item) for item in value)
-    return NONE if value is None else str(value)
+    return ", ".join(map(_option, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _num(text: str, tone: str = "") -> str:
-    return f'<td class="num {tone}">{text}</td>' if tone else f'<td class="num">{text}</td>'
-
-
-def _items(texts: list[str]) -> str:
-    return "".join(f"<li>{escaped(text)}</li>" for text in texts)
-
-
-def _card(words: str, value: str, tone: str, below: str) -> str:
+def _card(words: str, value: str, below: str, style: str = "") -> str:
     """One figure; `below` is HTML of ours."""
-    long = " long" if len(value) > 9 else ""
-    return f'<div><dt>{escaped(words)}</dt><dd class="{tone}{long}">{value}<small>{below}</small></dd></div>'
+    wide = " long" if len(value) > 9 else ""
+    return f"<div><dt>{escaped(words)}</dt><dd{styled(style + wide)}>{value}<small>{below}</small></dd></div>\n"
 
 
-def _facts_list(name: str, items: list[tuple[str, str]]) -> str:
-    """Names and values; values are HTML of ours, escaped where they were made."""
-    made = "".join(f"<div><dt>{escaped(words)}</dt><dd>{value}</dd></div>" for words, value in items)
-    return f'<dl class="{name}">{made}</dl>'
+def _card_r(words: str, value: float | None, below: str) -> str:
+    return _card(words, r_text(value), below, tone(value))

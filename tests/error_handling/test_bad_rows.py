@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from datetime import timedelta
 
 import polars as pl
 import pytest
@@ -46,6 +47,8 @@ BAD_BARS = [
     ("2014-06-09T12:02:00Z,101,103,101,1_02,5", "close '1_02' is not a number"),
     ("2014-06-09T12:02:00Z,101,100.5,101,102,5", "high 100.5 is below low 101"),
     ("2014-06-09T12:02:00Z,104,103,101,102,5", "open 104 is outside low 101 to high 103"),
+    ("2014-06-09T12:02:00Z,100.5,103,101,102,5", "open 100.5 is outside low 101 to high 103"),
+    ("2014-06-09T12:02:00Z,101,103,101,103.01,5", "close 103.01 is outside low 101 to high 103"),
     ("2014-06-09T12:02:00Z,101,103,101,100.99,5", "close 100.99 is outside low 101 to high 103"),
     ("2014-06-09T12:02:00Z,101,103,0,102,5", "low is 0; a price must be above 0"),
     ("2014-06-09T12:02:00Z,101,103,-1,102,5", "low is -1; a price must be above 0"),
@@ -120,9 +123,19 @@ class TestBadBars:
         assert len(read_prices(file(text(GOOD[0].removesuffix("5"), *GOOD[1:]))).prices) == 4
 
     def test_rows_of_parquet_are_counted_from_1(self, tmp_path):
-        prices = {"time": [1402315200, 1402315201, 1402315202], "bid": [1.0, None, 1.0], "ask": [1.0, 1.0, float("nan")]}
+        prices = {
+            "time": [1402315200, 1402315201, 1402315202],
+            "bid": [1.0, None, 1.0],
+            "ask": [1.0, 1.0, float("nan")],
+        }
         pl.DataFrame(prices).write_parquet(tmp_path / "X.parquet")
         with pytest.raises(DataError, match=r":2: bid is empty\n.*:3: ask 'nan' is not a number"):
+            read_prices(tmp_path / "X.parquet")
+
+    @pytest.mark.parametrize("cells", [[[1.0], [2.0]], [timedelta(1), timedelta(2)]])
+    def test_a_column_that_holds_no_numbers_is_named_with_what_it_holds(self, tmp_path, cells):
+        pl.DataFrame({"time": [1, 2], "bid": cells, "ask": [1, 2]}).write_parquet(tmp_path / "X.parquet")
+        with pytest.raises(DataError, match=r"column bid holds (List|Duration).*, not numbers, times or text"):
             read_prices(tmp_path / "X.parquet")
 
 
@@ -179,7 +192,7 @@ class TestNoTableAtAll:
 
     def test_a_file_that_is_not_there(self, file):
         file("")
-        with pytest.raises(DataError, match="nowhere.csv: cannot be read: No such file"):
+        with pytest.raises(DataError, match=r"nowhere\.csv: cannot be read: No such file"):
             read_prices("nowhere.csv")
 
     def test_a_folder(self, tmp_path):
@@ -194,8 +207,10 @@ BAD_ENTRIES = [
     (",AAPL,buy,10,,,,,", "time '' is neither ISO 8601 nor an epoch number"),
     (
         "2014-06-09T11:59:59Z,AAPL,buy,10,,,,,",
-        "time 2014-06-09T11:59:59.000Z is outside the bars: they run from 2014-06-09T12:00:00.000Z to "
-        "2014-06-09T12:04:00.000Z",
+        (
+            "time 2014-06-09T11:59:59.000Z is outside the bars: they run from 2014-06-09T12:00:00.000Z to "
+            "2014-06-09T12:04:00.000Z"
+        ),
     ),
     ("2014-06-09T12:04:00Z,AAPL,buy,10,,,,,", "is outside the bars: they run from"),
     ("2014-06-09T12:01:00Z,TSLA,buy,10,,,,,", "symbol 'TSLA' is unknown: the prices are of 'AAPL' (--symbol)"),
@@ -249,14 +264,16 @@ class TestBadEntries:
     def test_an_entry_between_two_bars_is_told_so(self, file):
         prices = read_prices(file(text(*GOOD, "2014-06-09T14:00:00Z,1,1,1,1,1"))).prices
         row = "2014-06-09T13:00:00Z,AAPL,buy,1,,,,,"
-        with pytest.raises(DataError, match="is outside the bars: .*, and none covers that moment"):
+        with pytest.raises(DataError, match=r"is outside the bars: .*, and none covers that moment"):
             read_entries(file(text(row, header=ENTRIES), "trades.csv"), prices)
 
     def test_a_missing_column_is_named(self, file, prices):
         with pytest.raises(DataError, match=r"trades.csv:1: no column quantity; found: time, symbol, side; expected: "):
             read_entries(file(text("2014-06-09,AAPL,buy", header="time,symbol,side"), "trades.csv"), prices)
 
-    @pytest.mark.parametrize(("other", "ours"), [("stop_loss", "stop_price"), ("TP", "target_price"), ("id", "bracket_id")])
+    @pytest.mark.parametrize(
+        ("other", "ours"), [("stop_loss", "stop_price"), ("TP", "target_price"), ("id", "bracket_id")]
+    )
     def test_a_stop_under_another_name_is_not_passed_over(self, file, prices, other, ours):
         row = "2014-06-09T12:01:00Z,AAPL,buy,1,99"
         name = file(text(row, header=f"time,symbol,side,quantity,{other}"), "trades.csv")
@@ -279,7 +296,10 @@ class TestBadQuotesForEntries:
         [
             ("2014-06-09T12:00:09Z,AAPL,buy,1,", "is outside the quotes: they run from"),
             ("2014-06-09T12:05:01Z,AAPL,buy,1,", "is outside the quotes: they run from"),
-            ("2014-06-09T12:00:30Z,AAPL,buy,1,1.40", "price 1.4 for a buy is outside 1.36 to 1.36, the quotes of the bar"),
+            (
+                "2014-06-09T12:00:30Z,AAPL,buy,1,1.40",
+                "price 1.4 for a buy is outside 1.36 to 1.36, the quotes of the bar",
+            ),
             ("2014-06-09T12:02:00Z,AAPL,buy,1,1.36", "there is no quote in the bar interval from 2014-06-09T12:02"),
         ],
     )
@@ -317,7 +337,10 @@ class TestBadSplits:
 
 
 class TestBadExits:
-    ROW = "B1,X,buy,1,2014-06-09T12:00:00.000Z,100,98,103,1.000000,1.500000,2014-06-09T13:00:00.000Z,103,target,1.500000,3.000000,0.000000,1.500000,false,false"
+    ROW = (
+        "B1,X,buy,1,2014-06-09T12:00:00.000Z,100,98,103,1.000000,1.500000,"
+        "2014-06-09T13:00:00.000Z,103,target,1.500000,3.000000,0.000000,1.500000,false,false"
+    )
 
     @pytest.mark.parametrize(
         ("good", "bad", "told"),
@@ -338,5 +361,5 @@ class TestBadExits:
         assert f"exits.csv:2: {told}" in str(error.value)
 
     def test_another_file_is_not_taken_for_one(self, file):
-        with pytest.raises(DataError, match="exits.csv:1: no column bracket_id, symbol"):
+        with pytest.raises(DataError, match=r"exits\.csv:1: no column bracket_id, symbol"):
             read_exits(file(json.dumps({"not": "csv"}), "exits.csv"))

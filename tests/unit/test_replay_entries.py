@@ -93,7 +93,8 @@ class TestEntriesFile:
         ]
 
     def test_an_empty_cell_is_absent_and_so_is_a_column_that_is_not_there(self, file, eurusd):
-        full = "time,symbol,side,quantity,price,bracket_id,stop_price,target_price,strategy\n1402315200,EURUSD,BUY,2,,,,,\n"
+        header = "time,symbol,side,quantity,price,bracket_id,stop_price,target_price,strategy"
+        full = f"{header}\n1402315200,EURUSD,BUY,2,,,,,\n"
         short = "Time,Symbol,Side,Quantity\n1402315200,EURUSD,buy,2\n"
         assert read_entries(file(full, "full.csv"), eurusd) == read_entries(file(short, "short.csv"), eurusd)
         (row,), _ = read_entries(file(short, "short.csv"), eurusd)

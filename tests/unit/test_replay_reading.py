@@ -142,7 +142,9 @@ class TestQuotes:
 
     def test_the_quote_in_force_is_the_last_at_or_before_a_time(self, file):
         quotes = read_prices(file(QUOTES)).prices
-        at = {millisecond: quotes.last_index(NOON_NS + millisecond * 1_000_000) for millisecond in (0, 1, 249, 250, 251)}
+        at = {
+            millisecond: quotes.last_index(NOON_NS + millisecond * 1_000_000) for millisecond in (0, 1, 249, 250, 251)
+        }
         assert at == {0: None, 1: 1, 249: 1, 250: 2, 251: None}
 
 
@@ -194,10 +196,16 @@ class TestToldByContent:
         assert read.lines.tolist() == [2, 4, 5, 6]
 
     def test_quoted_cells_and_further_columns_are_read(self, file):
-        text = 'time,note,open,high,low,close\n2014-06-09,"up, ""gap""",1,2,1,2\n2014-06-10,"two\nlines",2,3,2,3\n2014-06-11,,3,3,3,3\n'
+        rows = ['2014-06-09,"up, ""gap""",1,2,1,2', '2014-06-10,"two\nlines",2,3,2,3', "2014-06-11,,3,3,3,3"]
+        text = "\n".join(["time,note,open,high,low,close", *rows])
         read = bars(file(text))
         assert read.bid.close.tolist() == [2, 3, 3]
         assert read.lines.tolist() == [2, 3, 5]
+
+    def test_a_line_break_and_commas_within_quotes_shift_no_line(self, file):
+        rows = ['2014-06-09,"two\nlines, and, so, on, ,",1,2,1,2', "2014-06-10,,2,3,2,3", "2014-06-11,,3,3,3,3"]
+        read = bars(file("\n".join(["time,note,open,high,low,close", *rows])))
+        assert read.lines.tolist() == [2, 4, 5]
 
     def test_of_several_kinds_of_prices_the_richest_is_used_and_said(self, file):
         head, *rows = TWO_SIDED.splitlines()
@@ -269,6 +277,13 @@ class TestTimes:
         frame.write_parquet(tmp_path / "X.parquet")
         assert read_prices(tmp_path / "X.parquet").prices.time_ns.tolist() == [NOON_NS, NOON_NS + MINUTE_NS]
 
+    @pytest.mark.parametrize("dtype", [pl.Datetime("ms"), pl.Datetime("us"), pl.String])
+    @pytest.mark.parametrize("year", [1066, 2262, 9999])
+    def test_a_year_that_nanoseconds_cannot_hold_is_no_time(self, tmp_path, dtype, year):
+        times = pl.Series("time", [datetime(year, 6, 9), datetime(2014, 6, 9)]).cast(dtype)  # noqa: DTZ001
+        pl.DataFrame([times, *(pl.Series(name, [1, 1]) for name in ("bid", "ask"))]).write_parquet(tmp_path / "X")
+        assert [bad.line for bad in read_prices(tmp_path / "X", skip_bad=True).dropped] == [1]
+
     def test_parquet_dates_are_sessions(self, tmp_path):
         frame = pl.DataFrame({"time": [date(2014, 6, 9), date(2014, 6, 10)], "bid": [1, 1], "ask": [1, 1]})
         frame.write_parquet(tmp_path / "X.parquet")
@@ -277,7 +292,7 @@ class TestTimes:
 
 def later_epoch(spelling: str) -> str:
     """Five minutes after noon, in the epoch unit of `spelling`."""
-    digits = len(spelling.split(".")[0])
+    digits = len(spelling.partition(".")[0])
     return str((NOON_NS + 5 * MINUTE_NS) // 10 ** (19 - digits))
 
 
@@ -305,9 +320,9 @@ class TestExactness:
         assert quotes.unit == Decimal("1e-16")
 
     def test_big_prices_with_decimals_are_not_rounded(self, file):
-        text = "time,bid,ask\n1402315200,12345678901234.55,12345678901234.56\n1402315201,2,3\n"
+        text = "time,bid,ask\n1402315200,123456789012345.67,123456789012345.68\n1402315201,2,3\n"
         quotes = read_prices(file(text)).prices
-        assert quotes.px(int(quotes.bid[0])) == Decimal("12345678901234.55")
+        assert quotes.px(int(quotes.bid[0])) == Decimal("123456789012345.67")
 
     @pytest.mark.parametrize("dtype", [pl.Float32, pl.Float64, pl.Decimal(12, 4), pl.String])
     def test_parquet_prices_mean_what_they_show(self, tmp_path, dtype):

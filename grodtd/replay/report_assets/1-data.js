@@ -62,11 +62,13 @@ function isFine(from, to) {
   return true;
 }
 
-const STEPS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 40, 50, 60, 80, 100, 120, 150, 200, 300, 400, 500];
+const STEPS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80];
 
 function roundStep(step) {
-  for (let tens = 1; ; tens *= 1000) for (const nice of STEPS) if (nice * tens >= step) return nice * tens;
+  for (let tens = 1; ; tens *= 10) for (const nice of STEPS) if (nice * tens >= step) return nice * tens;
 }
+
+const MOST_SINGLE_BARS = 400000; /* more than that are too slow to put together while a window is dragged */
 
 /* The candles of bars `from` to `to`, at most about `most` of them: each stands for `step` bars.
 
@@ -76,7 +78,7 @@ function candles(from, to, most) {
   const first = Math.max(0, Math.min(last, Math.floor(from)));
   const end = Math.max(first, Math.min(last, Math.ceil(to)));
   const wanted = roundStep((end - first + 1) / most);
-  const fine = data.bars.coarse_step > 1 && wanted < data.bars.coarse_step && isFine(first, end);
+  const fine = data.bars.coarse_step > 1 && end - first < MOST_SINGLE_BARS && isFine(first, end);
   const unit = fine ? 1 : data.bars.coarse_step;
   const step = Math.ceil(wanted / unit) * unit;
   const out = { step, coarser: step > wanted && wanted < data.bars.coarse_step, x: [], t: [], o: [], h: [], l: [], c: [] };

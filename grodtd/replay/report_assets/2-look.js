@@ -23,16 +23,20 @@ function chartLayout(more) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("muted") },
-    hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12.5 }, align: "left" },
+    hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("line"), font: { family: getComputedStyle(document.body).fontFamily, color: colour("ink"), size: 12.5 }, align: "left" },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("muted"), activecolor: colour("accent") },
     showlegend: false,
     dragmode: false,
     hovermode: "closest",
-    margin: { l: 48, r: 12, t: 12, b: 40 },
+    autosize: true,
     ...more,
     xaxis: { ...axis, ...more.xaxis },
     yaxis: { ...axis, ...more.yaxis },
   };
 }
+
+/* What an empty chart says. */
+const emptyNote = (words) => [{ xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false, text: words, font: { size: 14, color: colour("muted") } }];
 
 /* ---- a time axis by bar: nights, weekends and holidays take no room ---- */
 
@@ -52,19 +56,22 @@ function calendarCell(ms, unit) {
   return Math.floor((date.getUTCFullYear() * 12 + date.getUTCMonth()) / unit.months);
 }
 
-/* Where a new minute, hour, day, month or year begins among `times`: the finest unit whose marks have room. */
+/* Where a new minute, hour, day, month or year begins among `times`: the finest unit whose marks have room.
+
+   A night cuts hours short: a mark too near the begin of a day gives way to it. */
 function calendarTicks(positions, times, most, gap) {
+  const beginsDay = (i) => Math.floor(times[i] / DAY) !== Math.floor(times[i - 1] / DAY);
   for (const unit of UNITS) {
     if (data.daily && unit.span < DAY) continue;
+    const hours = unit.span < DAY;
     const marks = [];
     let crowded = false;
-    for (let i = 1; i < times.length; i += 1) {
+    for (let i = 1; i < times.length && !crowded; i += 1) {
       if (calendarCell(times[i], unit) === calendarCell(times[i - 1], unit)) continue;
-      const near = marks.length && positions[i] - positions[marks[marks.length - 1]] < gap;
-      /* a night cuts hours short: there a mark too near the one before gives way, or takes its place if it begins a day */
-      if (!near) marks.push(i);
-      else if (unit.months) crowded = true;
-      else if (unit.span < DAY && Math.floor(times[i] / DAY) !== Math.floor(times[i - 1] / DAY)) marks[marks.length - 1] = i;
+      const before = marks[marks.length - 1];
+      if (before === undefined || positions[i] - positions[before] >= gap) marks.push(i);
+      else if (hours && beginsDay(i) && !beginsDay(before)) marks[marks.length - 1] = i;
+      else crowded = !hours || beginsDay(i) === beginsDay(before);
     }
     if (marks.length <= most && !crowded) return { unit, marks };
   }
@@ -76,7 +83,9 @@ const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
 /* Two lines a label: the moment, and below it what it belongs to, where that changes. */
 function axisTicks(positions, times, most, gap) {
   const { unit, marks } = calendarTicks(positions, times, most, gap);
-  const chosen = marks.length ? marks : times.length ? [0] : [];
+  /* a label at the very left would be cut, and with it the day it names */
+  const inside = marks.filter((i) => positions[i] >= positions[0] + gap * 0.6);
+  const chosen = inside.length ? inside : marks.length ? marks : times.length ? [Math.floor(times.length / 2)] : [];
   const plain = unit.span && unit.span < DAY ? "time" : unit.months ? (unit.months >= 12 ? "year" : "month") : "day";
   let contextBefore = "";
   const labels = chosen.map((i) => {

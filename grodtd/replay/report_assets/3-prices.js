@@ -43,6 +43,10 @@ function stopSteps(bracket) {
 /* Every target of a bracket: rows that scale out may differ. */
 const targetsOf = (bracket) => [...new Set(bracket.rows.map((row) => row.target_price).filter((price) => price !== null))];
 
+/* On a logarithmic axis a level at or below zero has no place (the target of a wide short may be one). */
+const hasPlace = (price) => !view.log || price > 0;
+const levelsOf = (bracket) => [bracket.rows[0].entry_price, ...stopSteps(bracket)[1], ...targetsOf(bracket)].filter(hasPlace);
+
 const MARKS = [
   { name: "buy", symbol: "triangle-up", size: 12, colour: "gain-mark", words: "bought" },
   { name: "sell", symbol: "triangle-down", size: 12, colour: "loss-mark", words: "sold short" },
@@ -53,54 +57,48 @@ const MARKS = [
 ];
 
 function entryWords(row) {
-  return `<b>${asLabel(row.id)}</b> ${row.side === 0 ? "bought" : "sold short"} ${asLabel(row.quantity)} at ${priceText(row.entry_price)}<br>${stamp(row.entry_ms)}`;
+  const quantity = asLabel(quantityOf(brackets[row.bracket]));
+  return `<b>${asLabel(row.id)}</b> ${row.side === 0 ? "bought" : "sold short"} ${quantity} at ${priceText(row.entry_price)}<br>${stamp(row.entry_ms)}`;
 }
+
 function exitWords(row) {
   if (row.open) return `<b>${asLabel(row.id)}</b> still open, marked at ${rText(row.r_multiple)} R`;
   return `<b>${asLabel(row.id)}</b> out at ${priceText(row.exit_price)}, ${asLabel(row.reason)}, ${rText(row.r_multiple)} R<br>${stamp(row.exit_ms)}`;
 }
 
 /* Signs in view, by kind. Where they would lie on each other, one sign stands for all of its kind at a candle. */
-function marksInView(from, to, step, closes) {
+function marksInView(from, to, step, lastClose) {
   const found = new Map(MARKS.map((mark) => [mark.name, []]));
   let count = 0;
-  const add = (kind, bar, price, row, words) => {
-    if (bar < from || bar > to || price === null) return;
-    found.get(kind).push({ x: bar, y: price, bracket: row.bracket, words });
+  const add = (kind, x, y, row, words) => {
+    if (x < from || x > to || y === null) return;
+    found.get(kind).push({ x, y, row, words });
     count += 1;
   };
   for (const bracket of brackets) {
-    const first = bracket.rows[0];
+    const [first] = bracket.rows;
     add(bySide(first.side), first.entry_bar, first.entry_price, first, entryWords);
     for (const row of bracket.rows) {
-      if (row.open) add("open", LAST_BAR, closes, row, exitWords);
+      if (row.open) add("open", LAST_BAR, lastClose, row, exitWords);
       else add(row.outcome, row.exit_bar, row.exit_price, row, exitWords);
     }
   }
   const crowded = count > 240 && step > 1;
-  for (const [kind, list] of found) {
-    if (crowded) found.set(kind, gather(list, step, MARKS.find((mark) => mark.name === kind).words));
-    else for (const mark of list) mark.text = mark.words(brackets[mark.bracket].rows.find((row) => markBelongs(row, mark, kind)) || brackets[mark.bracket].rows[0]);
-  }
+  if (crowded) for (const mark of MARKS) found.set(mark.name, gather(found.get(mark.name), step, mark.words));
   return { found, crowded };
-}
-
-function markBelongs(row, mark, kind) {
-  if (kind === "buy" || kind === "sell") return true;
-  return kind === "open" ? row.open : !row.open && row.exit_bar === mark.x && row.exit_price === mark.y;
 }
 
 function gather(list, step, words) {
   const cells = new Map();
   for (const mark of list) {
-    const cell = Math.floor(mark.x / step);
+    const cell = mark.row.bracket === view.selected ? "chosen" : Math.floor(mark.x / step);
     if (!cells.has(cell)) cells.set(cell, []);
     cells.get(cell).push(mark);
   }
   return [...cells.values()].map((marks) => {
-    if (marks.length === 1) return { ...marks[0], text: `<b>${asLabel(brackets[marks[0].bracket].id)}</b> ${words}` };
-    const mean = (name) => marks.reduce((sum, mark) => sum + mark[name], 0) / marks.length;
-    return { x: mean("x"), y: mean("y"), bracket: marks[0].bracket, many: marks.length, text: `<b>${marks.length}</b> ${words}` };
+    marks.sort((a, b) => a.y - b.y);
+    const middle = marks[Math.floor(marks.length / 2)];
+    return marks.length === 1 ? middle : { ...middle, many: marks.length, words: () => `<b>${marks.length}</b> ${words}` };
   });
 }
 
@@ -115,7 +113,7 @@ function bracketTraces(inView) {
   const traces = [];
   const chosen = view.selected;
   const joined = (outcome) => inView.flatMap((bracket) => bracket.rows
-    .filter((row) => row.outcome === outcome && row !== undefined)
+    .filter((row) => row.outcome === outcome)
     .map((row) => [[row.entry_bar, row.exit_bar], [row.entry_price, row.exit_price]]));
   if (inView.length <= 160) {
     const opacity = chosen === null ? 0.7 : 0.25;
@@ -137,17 +135,17 @@ function markTraces(found, crowded) {
   return MARKS.map((mark) => {
     const list = found.get(mark.name);
     const chosen = view.selected;
-    const size = crowded ? mark.size - 3 : mark.size;
+    const size = crowded ? 6 : mark.size;
     return {
       type: "scatter", mode: "markers",
       x: list.map((item) => item.x), y: list.map((item) => item.y),
-      hovertext: list.map((item) => item.text), hovertemplate: "%{hovertext}<extra></extra>",
-      customdata: list.map((item) => [item.bracket, item.many || 1]),
+      hovertext: list.map((item) => item.words(item.row)), hovertemplate: "%{hovertext}<extra></extra>",
+      customdata: list.map((item) => [item.row.bracket, item.many || 1]),
       marker: {
         symbol: mark.symbol, color: colour(mark.colour),
-        size: list.map((item) => (item.bracket === chosen ? size + 3 : size)),
-        opacity: list.map((item) => (chosen === null ? (crowded ? 0.8 : 1) : item.bracket === chosen ? 1 : 0.3)),
-        line: { width: mark.line || 1, color: colour(mark.line ? mark.colour : "mark-edge") },
+        size: list.map((item) => (item.row.bracket === chosen ? size + 3 : size)),
+        opacity: list.map((item) => (chosen === null ? (crowded ? 0.7 : 1) : item.row.bracket === chosen ? 1 : 0.3)),
+        line: { width: crowded ? (mark.line ? 1.5 : 0.5) : mark.line || 1, color: colour(mark.line ? mark.colour : "mark-edge") },
       },
     };
   });
@@ -157,18 +155,19 @@ function markTraces(found, crowded) {
 function zones(bracket) {
   const entry = bracket.rows[0].entry_price;
   const zone = (price, fill) => ({ type: "rect", layer: "below", line: { width: 0 }, fillcolor: colour(fill), x0: bracket.from, x1: Math.max(bracket.to, bracket.from + 1), y0: entry, y1: price });
-  const shapes = targetsOf(bracket).map((price) => zone(price, "gain-zone"));
-  const stop = bracket.rows[0].stop_price;
-  if (stop !== null) shapes.push(zone(stop, "loss-zone"));
-  return shapes;
+  const found = targetsOf(bracket).map((price) => [price, "gain-zone"]);
+  if (bracket.rows[0].stop_price !== null) found.push([bracket.rows[0].stop_price, "loss-zone"]);
+  return found.filter(([price]) => hasPlace(price)).map(([price, fill]) => zone(price, fill));
 }
 
 /* Price tags on the axis, pushed apart where they would cover each other. */
 function priceTags(bracket, [low, high], height) {
-  const [, stops] = stopSteps(bracket);
-  const tags = [{ price: bracket.rows[0].entry_price, fill: "accent" }];
-  if (stops.length) tags.push({ price: stops[stops.length - 1], fill: "loss" });
-  for (const price of targetsOf(bracket)) tags.push({ price, fill: "gain" });
+  const stop = stopSteps(bracket)[1].slice(-1);
+  const tags = [
+    { price: bracket.rows[0].entry_price, fill: "accent" },
+    ...stop.map((price) => ({ price, fill: "loss" })),
+    ...targetsOf(bracket).map((price) => ({ price, fill: "gain" })),
+  ].filter((tag) => hasPlace(tag.price));
   const scaled = (price) => (view.log ? Math.log10(price) : price);
   for (const tag of tags) tag.at = ((scaled(tag.price) - low) / (high - low)) * height;
   tags.sort((a, b) => a.at - b.at);
@@ -189,13 +188,12 @@ function priceRange(shown, [from, to], chosen) {
     high = Math.max(high, shown.h[i]);
   });
   if (chosen && chosen.to >= from && chosen.from <= to) {
-    for (const price of [chosen.rows[0].entry_price, ...stopSteps(chosen)[1], ...targetsOf(chosen)]) {
+    for (const price of levelsOf(chosen)) {
       low = Math.min(low, price);
       high = Math.max(high, price);
     }
   }
-  const log = view.log && low > 0;
-  const [bottom, top] = log ? [Math.log10(low), Math.log10(high)] : [low, high];
+  const [bottom, top] = view.log ? [Math.log10(low), Math.log10(high)] : [low, high];
   const room = (top - bottom || Math.abs(top) * 0.01 || 1) * 0.05;
   return [bottom - room, top + room];
 }
@@ -203,7 +201,7 @@ function priceRange(shown, [from, to], chosen) {
 /* Room for the price axis: its widest number, or the widest price tag. */
 function axisRoom(shown, chosen) {
   const words = [priceText(Number((shown.h[0] || 0).toFixed(data.precision)))];
-  if (chosen) words.push(...[chosen.rows[0].entry_price, ...stopSteps(chosen)[1], ...targetsOf(chosen)].map(priceText));
+  if (chosen) words.push(...levelsOf(chosen).map(priceText));
   return Math.max(54, 14 + 7.4 * Math.max(...words.map((text) => text.length)));
 }
 
@@ -218,9 +216,8 @@ function drawPrices() {
   if (shown.coarser) shown = candles(from, to, Math.round(width / 4));
   view.shown = shown;
   const chosen = view.selected === null ? null : brackets[view.selected];
-  const lastClose = candles(LAST_BAR, LAST_BAR, 1).c[0];
   const [seenFrom, seenTo] = [from - margin, to + margin];
-  const { found, crowded } = marksInView(seenFrom, seenTo, shown.step, lastClose === undefined ? null : lastClose);
+  const { found, crowded } = marksInView(seenFrom, seenTo, shown.step, coarse.c[coarse.c.length - 1]);
   const inView = brackets.filter((bracket) => bracket.to >= seenFrom && bracket.from <= seenTo);
   const range = priceRange(shown, view.range, chosen);
   const seen = shown.x.map((x, i) => i).filter((i) => shown.x[i] >= from && shown.x[i] <= to);

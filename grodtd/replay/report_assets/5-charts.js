@@ -1,11 +1,28 @@
 /* Equity in R, the distribution of R, and MAE against MFE. */
 
+const [equityChart, distributionChart, excursionChart] = ["equity", "distribution", "excursion"].map((name) => document.getElementById(`${name}-chart`));
+
+/* The first drawing of a chart also lets its points be chosen. */
+function drawChoosable(chart, traces, layout, config) {
+  const isNew = !chart.on;
+  Plotly.react(chart, traces, layout, config);
+  if (isNew) chart.on("plotly_click", selectPoint);
+}
+
+const DATE_FORMATS = [
+  { dtickrange: [null, 60000], value: "%H:%M:%S\n%-d %b %Y" },
+  { dtickrange: [60000, DAY], value: "%H:%M\n%-d %b %Y" },
+  { dtickrange: [DAY, "M1"], value: "%-d %b\n%Y" },
+  { dtickrange: ["M1", "M12"], value: "%b\n%Y" },
+  { dtickrange: ["M12", null], value: "%Y" },
+];
+
 function drawEquity() {
   const curve = data.equity;
   const at = curve.ms;
   const plain = { type: "scatter", mode: "lines", x: at };
   const down = curve.r.map((value, i) => value - curve.peak[i]);
-  Plotly.react("equity-chart", [
+  drawChoosable(equityChart, [
     { ...plain, y: curve.peak, line: { width: 1, dash: "dot", shape: "hv", color: colour("neutral-mark") }, hoverinfo: "skip" },
     { ...plain, y: curve.r, line: { width: 0, shape: "hv" }, fill: "tonexty", fillcolor: colour("loss-zone"), hoverinfo: "skip" },
     {
@@ -15,7 +32,8 @@ function drawEquity() {
     },
   ], chartLayout({
     hovermode: isTouch ? "closest" : "x",
-    xaxis: { type: "date", hoverformat: " ", nticks: Math.max(3, Math.round(document.getElementById("equity-chart").clientWidth / 110)) },
+    annotations: curve.r.length > 2 ? [] : emptyNote("No closed bracket"),
+    xaxis: { type: "date", range: [at[0], at[at.length - 1]], hoverformat: " ", tickformatstops: DATE_FORMATS, nticks: Math.max(3, Math.round(equityChart.clientWidth / 110)) },
     yaxis: { title: { text: "R", standoff: 6 }, zeroline: true, tickformat: "~f" },
     margin: { l: 48, r: 14, t: 10, b: 36 },
   }), chartConfig("equity"));
@@ -29,14 +47,16 @@ function drawDistribution() {
     return `<b>${count[i].toLocaleString("en-US")}</b> bracket${count[i] === 1 ? "" : "s"}<br>${span}`;
   });
   const mark = { type: "line", yref: "paper", y0: 0, y1: 1, x0: mean, x1: mean, line: { color: colour("accent"), width: 1.5, dash: "dash" } };
-  const label = { yref: "paper", y: 1, yanchor: "bottom", x: mean, showarrow: false, text: `mean ${rText(mean)} R`, font: { color: colour("accent"), size: 12 } };
-  Plotly.react("distribution-chart", [{
+  const range = [Math.min(-1, centre[0] ?? 0) - width, Math.max(1, centre.at(-1) ?? 0) + width];
+  const place = (mean - range[0]) / (range[1] - range[0]);
+  const label = { yref: "paper", y: 1, yanchor: "bottom", x: mean, xanchor: place < 0.25 ? "left" : place > 0.75 ? "right" : "center", showarrow: false, text: `mean ${rText(mean)} R`, font: { color: colour("accent"), size: 12 } };
+  Plotly.react(distributionChart, [{
     type: "bar", x: centre, y: count, width: centre.map(() => width * 0.88), marker: { color: tint }, hovertext: words, hovertemplate: "%{hovertext}<extra></extra>",
   }], chartLayout({
-    xaxis: { title: { text: "R of a bracket", standoff: 6 }, tickformat: "~f", nticks: 9 },
-    yaxis: { tickformat: ",~d", rangemode: "tozero", nticks: 6 },
+    xaxis: { title: { text: "R of a bracket", standoff: 6 }, tickformat: "~f", nticks: 9, range },
+    yaxis: { tickformat: ",d", rangemode: "tozero", nticks: 6, dtick: Math.max(0, ...count) <= 6 ? 1 : undefined },
     shapes: mean === null ? [] : [mark],
-    annotations: mean === null ? [] : [label],
+    annotations: mean === null ? emptyNote("No closed bracket") : [label],
     margin: { l: 40, r: 12, t: 24, b: 42 },
   }), chartConfig("distribution"));
 }
@@ -47,22 +67,23 @@ function drawExcursions() {
   const all = rows.filter((row) => !row.open && row.mae_r !== null && row.mfe_r !== null);
   const every = Math.ceil(all.length / MOST_POINTS);
   const points = all.filter((row, i) => i % every === 0);
-  if (every > 1) document.getElementById("excursion-note").append(` Every ${every}th of ${all.length.toLocaleString("en-US")} exits is drawn.`);
+  if (every > 1) document.getElementById("excursion-note").append(` One in ${every} of ${all.length.toLocaleString("en-US")} exits is drawn.`);
   const dots = (outcome, tint, symbol, words) => {
     const list = points.filter((row) => row.outcome === outcome);
     return {
-      type: "scatter", mode: "markers", name: words,
+      type: "scatter", mode: "markers", name: words, cliponaxis: false,
       x: list.map((row) => -row.mae_r), y: list.map((row) => row.mfe_r), customdata: list.map((row) => row.bracket),
       hovertext: list.map((row) => `${exitWords(row)}<br>MAE ${rText(row.mae_r)} R, MFE ${rText(row.mfe_r)} R`), hovertemplate: "%{hovertext}<extra></extra>",
       marker: { symbol, size: points.length > 600 ? 5 : 8, color: colour(tint), opacity: points.length > 600 ? 0.55 : 0.8, line: { width: symbol === "x-thin" ? 1.8 : 0, color: colour(tint) } },
     };
   };
-  Plotly.react("excursion-chart", [
+  drawChoosable(excursionChart, [
     dots("lost", "loss-mark", "x-thin", "out with a loss"),
     dots("won", "gain-mark", "circle", "out with a gain"),
     dots("even", "neutral-mark", "circle", "out even"),
   ], chartLayout({
     showlegend: true,
+    annotations: all.length ? [] : emptyNote("No exit"),
     legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { size: 12 }, itemclick: false, itemdoubleclick: false },
     xaxis: { title: { text: "MAE: against the entry, R", standoff: 6 }, rangemode: "tozero", zeroline: true, tickformat: "~f" },
     yaxis: { title: { text: "MFE: for the entry, R", standoff: 6 }, rangemode: "tozero", zeroline: true, tickformat: "~f" },

@@ -1,6 +1,6 @@
 /* The table of brackets: one row an exit, sorted, filtered, a page at a time. */
 
-const table = { order: [], sort: "index", down: false, page: 0, size: 20, reason: "", side: "", result: "", remark: "", search: "" };
+const table = { order: [], sort: "index", down: false, page: 0, size: window.innerWidth > 680 ? 20 : 10, reason: "", side: "", result: "", remark: "", search: "" };
 
 const COLUMNS = [
   { key: "id", words: "Bracket", sort: "index", head: true, className: "id" },
@@ -17,7 +17,7 @@ const COLUMNS = [
   { key: "pnl", words: "P&L", num: true, className: "pnl", show: (row) => moneyText(row.pnl), tint: true },
   { key: "mae_r", words: "MAE", num: true, desk: true, show: (row) => rText(row.mae_r) },
   { key: "mfe_r", words: "MFE", num: true, desk: true, show: (row) => rText(row.mfe_r) },
-  { key: "atr", words: "ATR", num: true, desk: true, show: (row) => (row.atr === null ? DASH : roughPrice(row.atr)) },
+  { key: "atr", words: "ATR", num: true, desk: true, className: "screen-only", show: (row) => (row.atr === null ? DASH : row.atr.toFixed(data.precision + 1)) },
 ];
 
 const sortValue = (column, row) => (column.value ? column.value(row) : row[column.sort || column.key]);
@@ -55,18 +55,18 @@ function cell(column, row) {
   const attributes = { class: classes.filter(Boolean).join(" ") || null };
   if (column.head) return element("th", { ...attributes, scope: "row" }, element("button", { type: "button", class: "plain" }, row.id));
   if (column.key === "reason") return element("td", attributes, ...remarks(row));
-  if (column.key === "side") return element("td", attributes, element("span", { class: `side-${bySide(row.side)}` }, bySide(row.side)));
+  if (column.key === "side") return element("td", attributes, element("span", { class: `side-${bySide(row.side)}` }, bySide(row.side)), element("span", { class: "phone-words" }, ` ${row.quantity}`));
   return element("td", attributes, String(column.show ? column.show(row) : row[column.key]));
 }
 
 /* On a phone a row is a card; these cells say in one line what the desktop spreads over several. */
 function phoneCells(row) {
-  const one = (name, label, words) => element("td", { class: `${name} phone-only`, "data-label": label }, words);
+  const one = (name, label, words) => element("td", { class: `${name} phone-only` }, element("span", { class: "muted" }, `${label} `), words);
   return [
     one("entry", "in", `${stamp(row.entry_ms)} at ${priceText(row.entry_price)}`),
     one("exit", "out", row.open ? "open at the end" : `${stamp(row.exit_ms)} at ${priceText(row.exit_price)}`),
-    one("excursions", "MAE/MFE", `${rText(row.mae_r)} / ${rText(row.mfe_r)}`),
-    one("levels", "stop", `${priceText(row.stop_price)}, target ${priceText(row.target_price)}, quantity ${row.quantity}`),
+    one("levels", "stop", `${priceText(row.stop_price)}, target ${priceText(row.target_price)}`),
+    one("excursions", "MAE", `${rText(row.mae_r)}, MFE ${rText(row.mfe_r)}`),
   ];
 }
 
@@ -95,7 +95,7 @@ function drawPager(start, count) {
     const made = element("button", { type: "button", disabled, "data-page": to }, words);
     return made;
   };
-  const size = element("select", { "aria-label": "Rows on a page", id: "page-size" }, ...[20, 50, 200].map((n) => element("option", { value: n, selected: n === table.size }, `${n} a page`)));
+  const size = element("select", { "aria-label": "Rows on a page", id: "page-size" }, ...[10, 20, 50, 200].map((n) => element("option", { value: n, selected: n === table.size }, `${n} a page`)));
   document.getElementById("pager").replaceChildren(
     element("span", { "aria-live": "polite" }, place), element("label", {}, size),
     page("First", 0, table.page === 0), page("Previous", table.page - 1, table.page === 0),
@@ -115,7 +115,7 @@ function choice(name, label, options) {
 
 function buildTable() {
   const head = element("tr", {}, ...COLUMNS.map((column) => element(
-    "th", { scope: "col", "data-key": column.key, class: column.num ? "num" : null },
+    "th", { scope: "col", "data-key": column.key, class: [column.className === "screen-only" && "screen-only", column.num && "num"].filter(Boolean).join(" ") || null },
     element("button", { type: "button", class: "plain" }, column.words),
   )));
   document.querySelector("#rows thead").replaceChildren(head);

@@ -3,8 +3,17 @@
 const strip = document.getElementById("strip");
 const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-function fact(words, value, className = null) {
-  return element("div", {}, element("dt", {}, words), element("dd", { class: className }, value));
+function fact(words, value, className = null, wide = false) {
+  return element("div", { class: wide ? "wide" : null }, element("dt", {}, words), element("dd", { class: className }, value));
+}
+
+/* The address names the bracket in view, so that it can be passed on. */
+function remember(address) {
+  try {
+    history.replaceState(null, "", address);
+  } catch (refused) {
+    if (refused.name !== "SecurityError") throw refused; /* a viewer that shows the page inside another allows none */
+  }
 }
 
 function neighbour(step) {
@@ -25,14 +34,14 @@ function drawStrip() {
   const last = stops[stops.length - 1];
   const targets = targetsOf(bracket);
   const facts = [
-    fact("entered", `${stamp(first.entry_ms)} at ${priceText(first.entry_price)}`),
+    fact("R", rText(r), tone(r)),
+    fact("P&L", moneyText(pnl), tone(pnl)),
+    fact("entered", `${stamp(first.entry_ms)} at ${priceText(first.entry_price)}`, null, true),
     fact("stop", stops.length && last !== first.stop_price ? `${priceText(first.stop_price)}, moved to ${priceText(last)}` : priceText(first.stop_price)),
     fact("target", targets.length ? targets.map(priceText).join(", ") : "none"),
     ...bracket.rows.map((row) => (row.open
       ? fact("at the end", bracket.rows.length > 1 ? `${row.quantity} still open` : "still open")
-      : fact(`out, ${row.reason}`, `${bracket.rows.length > 1 ? `${row.quantity} ` : ""}${stamp(row.exit_ms)} at ${priceText(row.exit_price)}`))),
-    fact("R", rText(r), tone(r)),
-    fact("P&L", moneyText(pnl), tone(pnl)),
+      : fact(`out, ${row.reason}`, `${bracket.rows.length > 1 ? `${row.quantity} ` : ""}${stamp(row.exit_ms)} at ${priceText(row.exit_price)}`, null, true))),
     fact("MAE / MFE", `${rText(minimum(bracket.rows, "mae_r"))} / ${rText(maximum(bracket.rows, "mfe_r"))}`),
   ];
   const remark = [];
@@ -62,8 +71,10 @@ function select(index, { scroll = true } = {}) {
   const bracket = brackets[index];
   if (!bracket) return;
   view.selected = index;
-  const room = Math.max(14, (bracket.to - bracket.from) * 0.4);
-  history.replaceState(null, "", `#bracket=${encodeURIComponent(bracket.id)}`);
+  const near = Math.max(isTouch ? 14 : 32, (bracket.to - bracket.from) * 0.4);
+  const isKept = isFine(Math.max(0, bracket.from - near), Math.min(LAST_BAR, bracket.to + near));
+  const room = isKept ? near : Math.max(near, 8 * data.bars.coarse_step); /* some candles, coarse as they are */
+  remember(`#bracket=${encodeURIComponent(bracket.id)}`);
   drawStrip();
   showRange([bracket.from - room, bracket.to + room]);
   const at = table.order.findIndex((row) => row.bracket === index);
@@ -74,7 +85,7 @@ function select(index, { scroll = true } = {}) {
 
 function unselect() {
   view.selected = null;
-  history.replaceState(null, "", location.pathname + location.search);
+  remember(location.pathname + location.search);
   drawStrip();
   showRange(WHOLE);
   drawTable();
@@ -95,6 +106,7 @@ listen("closer", "click", () => zoomBy(0.5));
 listen("wider", "click", () => zoomBy(2));
 listen("back", "click", () => moveBy(-0.6));
 listen("further", "click", () => moveBy(0.6));
+document.getElementById("log").disabled = Math.min(...coarse.l) <= 0; /* oil has been below zero */
 listen("log", "click", (event) => {
   view.log = !view.log;
   event.currentTarget.setAttribute("aria-pressed", String(view.log));
@@ -142,8 +154,11 @@ listen("pager", "change", (event) => {
 for (const link of document.querySelectorAll("a[data-remark]")) link.addEventListener("click", () => setFilter("remark", link.dataset.remark));
 for (const link of document.querySelectorAll("a[data-reason]")) link.addEventListener("click", () => setFilter("reason", link.dataset.reason));
 
+/* The price chart first; the others when the browser has drawn it. */
 buildTable();
-drawAll();
+drawNavigator();
+drawPrices();
+for (const draw of [drawEquity, drawDistribution, drawExcursions]) setTimeout(draw, 0);
 
 pricesChart.on("plotly_relayout", (change) => {
   if (change.dragmode) view.dragmode = change.dragmode;
@@ -162,11 +177,9 @@ pricesChart.on("plotly_click", ({ points }) => {
   if (many === 1) select(bracket, { scroll: false });
   else showRange([point.x - 2 * view.shown.step, point.x + 2 * view.shown.step]);
 });
-for (const id of ["equity-chart", "excursion-chart"]) {
-  document.getElementById(id).on("plotly_click", ({ points }) => {
-    const point = points.find((one) => one.customdata !== undefined && one.customdata !== null);
-    if (point) select(point.customdata);
-  });
+function selectPoint({ points }) {
+  const point = points.find((one) => one.customdata !== undefined && one.customdata !== null);
+  if (point) select(point.customdata);
 }
 
 let resized = 0;
@@ -175,8 +188,13 @@ window.addEventListener("resize", () => {
   resized = requestAnimationFrame(() => { drawPrices(); });
 });
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-window.addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; drawAll(); });
-window.addEventListener("afterprint", () => { delete document.documentElement.dataset.theme; drawAll(); });
+/* On paper everything is light, and as wide as the sheet. */
+function forPaper(on) {
+  document.documentElement.classList.toggle("paper", on);
+  drawAll();
+}
+window.addEventListener("beforeprint", () => forPaper(true));
+window.addEventListener("afterprint", () => forPaper(false));
 
 const asked = /^#bracket=(.+)$/.exec(location.hash);
 if (asked) {
