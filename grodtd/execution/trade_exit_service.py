@@ -1,16 +1,19 @@
 """The door: what a trading program calls. Async, over `ports.Core`; it decides nothing itself.
 
     service = TradeExitService(core, views, market_data, clock)
-    bracket = await service.protect_fill("AAPL", Side.BUY, Decimal(100), Decimal("187.20"))
+    bracket = await service.protect_fill("AAPL", Side.BUY, Decimal(100), Decimal("187.20"), fill_id="exec-4711")
 
-Errors: `Refused` - the call asked for something that is not done, nothing happened.
+Errors: `Refused` - the call asked for something that is not done, nothing happened; its `code` is for programs. A call
+may be repeated: `duplicate_id` says that this very position is looked after already, `id_taken` that the name belongs
+to another one, so that this one is not.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
 from grodtd.domain.bracket import ENDED, Bracket
-from grodtd.domain.errors import Refused
+from grodtd.domain.errors import NotSent, OutcomeUnknown, Refused
 from grodtd.domain.events import (
     BracketRequested,
     EntriesPaused,
@@ -22,11 +25,12 @@ from grodtd.domain.events import (
 from grodtd.domain.ids import bracket_id_of_entry, check_bracket_id
 from grodtd.domain.instrument import FeeAsset
 from grodtd.domain.market import VolatilityReading
-from grodtd.domain.money import ZERO
+from grodtd.domain.money import ZERO, plain
 from grodtd.domain.notes import Note
-from grodtd.domain.orders import Side
+from grodtd.domain.orders import Leg, Side
 from grodtd.domain.policy import Policy
 from grodtd.execution.atr_calculator import ATRCalculator
+from grodtd.execution.levels import check_given
 from grodtd.ports import Clock, Core, MarketData, Views
 
 NS = 1_000_000_000
@@ -35,15 +39,24 @@ NS = 1_000_000_000
 class TradeExitService:
     """Looks after trades from their entry fill to their exit.
 
-    `policies` are the ones in force, by strategy; they tell how many bars a reading needs.
+    `policies` are the ones in force, by strategy; they tell how many bars a reading needs. Bars that do not come within
+    `bars_within_s` seconds are done without: the fallback percentage makes the stop, and the bracket says so.
     """
 
     def __init__(
-        self, core: Core, views: Views, market_data: MarketData, clock: Clock, policies: dict[str, Policy] | None = None
+        self,
+        core: Core,
+        views: Views,
+        market_data: MarketData,
+        clock: Clock,
+        policies: dict[str, Policy] | None = None,
+        *,
+        bars_within_s: float = 2.0,
     ) -> None:
         """Speak to a running core; the service itself holds no trade."""
         self._core, self._views, self._market_data, self._clock = core, views, market_data, clock
         self._policies = policies or {"default": Policy()}
+        self._bars_within_s = bars_within_s
 
     async def protect_fill(
         self,
@@ -52,7 +65,8 @@ class TradeExitService:
         quantity: Decimal,
         px: Decimal,
         *,
-        bracket_id: str,
+        bracket_id: str | None = None,
+        fill_id: str | None = None,
         strategy: str = "default",
         stop_px: Decimal | None = None,
         target_px: Decimal | None = None,
@@ -64,15 +78,26 @@ class TradeExitService:
     ) -> Bracket:
         """Protect a position that exists: `quantity` units filled at `px`.
 
-        Levels come from recent bars and the policy unless given. Returns the bracket with its levels set and its
-        protection on the way. Nothing is refused because of a limit: what is held gets protected.
-        Raises: Refused - unknown symbol or strategy, or an id that is taken.
+        Levels come from recent bars and the policy unless given; a given stop that the entry has passed already counts
+        as hit. The bracket has the name you give it, or one that follows from `fill_id`, your broker's id of the fill:
+        without either, the same call made twice would protect, and later sell, twice. Returns the bracket with its
+        levels set and its protection on the way. No limit applies: what is held gets protected.
+
+        Raises: Refused - `unknown_symbol`, `unknown_strategy`, `bad_quantity`, `bad_price`, `bad_side`, `no_id`,
+        `bad_id`; `duplicate_id` this fill has its bracket, `id_taken` another position has this name.
         """
+        _check_amount("quantity", quantity, "bad_quantity")
+        _check_amount("px", px, "bad_price")
+        _check_side(side)
+        _check_prices(stop_px=stop_px, target_px=target_px, last_px=last_px)
+        _check_number("fee", fee, "bad_price")
+        _check_number("account_qty", account_qty, "bad_quantity")
+        name = _name(bracket_id, fill_id, "fill_id")
+        reading = await self._reading(symbol, strategy, condition)
         now_ns = self._clock.now_ns()
-        reading = await self._reading(symbol, strategy, now_ns, condition)
-        await self._core.handle(
+        return await self._open(
             BracketRequested(
-                bracket_id=check_bracket_id(bracket_id),
+                bracket_id=name,
                 symbol=symbol,
                 side=side,
                 quantity=quantity,
@@ -90,7 +115,6 @@ class TradeExitService:
                 ts_received_ns=now_ns,
             )
         )
-        return self.bracket(bracket_id)
 
     async def protect_entry(
         self,
@@ -99,6 +123,7 @@ class TradeExitService:
         side: Side,
         quantity: Decimal,
         *,
+        entry_px: Decimal | None = None,
         bracket_id: str | None = None,
         strategy: str = "default",
         stop_px: Decimal | None = None,
@@ -108,13 +133,23 @@ class TradeExitService:
     ) -> Bracket:
         """Watch an entry order of yours and protect every unit from its first partial fill on.
 
-        The bracket is named after the entry unless you name it. Raises: Refused - entries are paused, too many
-        brackets are active, the venue could not protect it, unknown symbol or strategy, or an id that is taken.
+        Ask before you send the order: what is wrong is refused while there is nothing to lose. `entry_px` is where you
+        expect to fill (its limit, or the market now): given levels must lie on their own sides of it. The bracket is
+        named after the entry unless you name it.
+
+        Raises: Refused - `entries_paused`, `too_many` brackets are active, `unprotected` (the venue has no stops),
+        `no_journal`, `bad_stop`, `bad_target`, `bad_levels`, and those of `protect_fill`.
         """
+        _check_amount("quantity", quantity, "bad_quantity")
+        _check_side(side)
+        _check_prices(entry_px=entry_px, stop_px=stop_px, target_px=target_px)
+        _check_number("account_qty", account_qty, "bad_quantity")
+        if entry_px is not None:
+            check_given(side, entry_px, stop_px, target_px)
+        name = _name(bracket_id, entry_client_order_id, "entry_client_order_id")
+        reading = await self._reading(symbol, strategy, condition)
         now_ns = self._clock.now_ns()
-        name = check_bracket_id(bracket_id or bracket_id_of_entry(entry_client_order_id))
-        reading = await self._reading(symbol, strategy, now_ns, condition)
-        await self._core.handle(
+        return await self._open(
             BracketRequested(
                 bracket_id=name,
                 symbol=symbol,
@@ -130,7 +165,6 @@ class TradeExitService:
                 ts_received_ns=now_ns,
             )
         )
-        return self.bracket(name)
 
     async def change_levels(
         self,
@@ -143,8 +177,14 @@ class TradeExitService:
     ) -> Bracket:
         """Move a bracket's stop, target or both.
 
-        Raises: Refused - no such open bracket, or a looser stop without `allow_loosen` and a reason.
+        Raises: Refused - `unknown_bracket`, `ended`, `not_open`, `leaving`, `bad_price`, `bad_levels`; `looser` for a
+        looser stop without `allow_loosen`, `no_reason` for one without a reason.
         """
+        if stop_px is None and target_px is None:
+            raise Refused(
+                f"bracket {bracket_id}: give stop_px, target_px or both: nothing to change", code="bad_levels"
+            )
+        _check_prices(stop_px=stop_px, target_px=target_px)
         now_ns = self._clock.now_ns()
         await self._core.handle(
             LevelsChangeRequested(bracket_id, stop_px, target_px, reason, allow_loosen, now_ns, now_ns)
@@ -190,23 +230,95 @@ class TradeExitService:
         """Decisions as they are made, for one bracket or all."""
         return self._views.follow(bracket_id)
 
-    async def _reading(self, symbol: str, strategy: str, now_ns: int, condition: str | None) -> VolatilityReading:
+    async def _open(self, request: BracketRequested) -> Bracket:
+        """Hand the request in; tell a caller who asks again from one who took another's name."""
+        name = request.bracket_id
+        try:
+            await self._core.handle(request)
+        except Refused as error:
+            held = next((bracket for bracket in self._views.brackets() if bracket.bracket_id == name), None)
+            if error.code != "duplicate_id" or held is None:
+                raise
+            if _is_of(held, request):
+                raise Refused(
+                    f"bracket {name} looks after this already ({held.phase.value})", code="duplicate_id"
+                ) from None
+            raise Refused(
+                f"bracket {name} is another position ({held.side.value} {plain(held.entry_qty_wanted)} {held.symbol}), "
+                "so this one is NOT looked after: give it a bracket_id of its own",
+                code="id_taken",
+            ) from None
+        return self.bracket(name)
+
+    async def _reading(self, symbol: str, strategy: str, condition: str | None) -> VolatilityReading:
         policy = self._policies.get(strategy) or self._policies["default"]
         lookback = policy.risk_reward.volatility_lookback
         interval_s = policy.atr.interval_s
         calculator = ATRCalculator(policy.atr, lookback, interval_s * NS)
         # Wilder's average remembers for ever, a little: three periods before the look-back leave under 5 % of a start.
         count = policy.atr.period * 3 + lookback + 1
-        for bar in await self._market_data.bars(symbol, interval_s, count, now_ns):
+        try:
+            async with asyncio.timeout(self._bars_within_s):
+                bars = await self._market_data.bars(symbol, interval_s, count, self._clock.now_ns())
+        except (Refused, NotSent, OutcomeUnknown, OSError) as error:  # TimeoutError is an OSError
+            # A source of bars that is down leaves no position bare: the fallback needs none.
+            why = f"no bars of {symbol}: {str(error) or f'no answer within {self._bars_within_s} s'}"
+            return VolatilityReading(why_no_atr=why, condition=condition)
+        for bar in bars:
             calculator.update(bar)
-        reading = calculator.reading()
-        if condition is None:
-            return reading
-        return VolatilityReading(
-            reading.atr_px,
-            reading.close_px,
-            reading.median_atr_pct,
-            reading.bars,
-            reading.why_no_atr,
-            condition,
+        return calculator.reading(condition)
+
+
+def _name(bracket_id: str | None, source_id: str | None, source: str) -> str:
+    """Return the bracket's name: the one given, else one that follows from an id the caller's broker knows."""
+    if bracket_id is not None:
+        return check_bracket_id(bracket_id)
+    if not source_id:
+        raise Refused(
+            f"give bracket_id or {source}: without a name the same request made twice would protect twice", code="no_id"
         )
+    return check_bracket_id(bracket_id_of_entry(source_id))
+
+
+def _is_of(held: Bracket, request: BracketRequested) -> bool:
+    """Tell whether a bracket began with the very facts of `request`."""
+    if (held.symbol, held.side, held.entry_qty_wanted) != (request.symbol, request.side, request.quantity):
+        return False
+    entry = next((order for order in held.orders if order.leg is Leg.ENTRY), None)
+    if entry is None:
+        return False
+    if request.entry_client_order_id:
+        return request.entry_client_order_id in (entry.client_order_id, *entry.past_ids)
+    return any(execution.px == request.filled_px for execution in entry.executions[:1])
+
+
+def _check_number(what: str, value: object, code: str) -> Decimal | None:
+    """Return a Decimal that is a number, or None for None. Raises: Refused."""
+    if value is None:
+        return None
+    if not isinstance(value, Decimal):
+        kind = type(value).__name__
+        raise Refused(f'{what} {value!r} is of type {kind}: give a Decimal, Decimal("187.20")', code=code)
+    if not value.is_finite():
+        raise Refused(f"{what} is {value}: give a number", code=code)
+    return value
+
+
+def _check_amount(what: str, value: object, code: str) -> None:
+    """Refuse what is no quantity or price of a trade. Raises: Refused."""
+    number = _check_number(what, value, code)
+    if number is None or number <= 0:
+        raise Refused(f"{what} is {number}: give a number above zero", code=code)
+
+
+def _check_prices(**prices: Decimal | None) -> None:
+    """Refuse a level that is no price; None is one that was not given. Raises: Refused."""
+    for what, px in prices.items():
+        if px is not None:
+            _check_amount(what, px, "bad_price")
+
+
+def _check_side(side: object) -> None:
+    """Refuse a side that is none: a word taken for one would be read as a short. Raises: Refused."""
+    if not isinstance(side, Side):
+        raise Refused(f"side is {side!r}: give Side.BUY for a long, Side.SELL for a short", code="bad_side")
