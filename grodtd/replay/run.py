@@ -137,12 +137,8 @@ def prepare(
     )
     if remark:
         remarks.append(remark)
-    if found.dropped:
-        remarks.append(f"{len(found.dropped)} bad price rows were dropped (--skip-bad)")
     if bad or unknown:
         remarks.append(f"{len(bad) + len(unknown)} bad entry rows were dropped (--skip-bad)")
-    if isinstance(prices, Quotes) and prices.crossed_count:
-        remarks.append(f"{prices.crossed_count} crossed quotes triggered nothing")
     return Inputs(
         options=options,
         configuration=configuration,

@@ -145,7 +145,8 @@ const roughPrice = (value) => signed(String(Number(value.toFixed(data.precision 
 function plusMinus(text) {
   return isZero(text) ? text.replace("-", "") : text.startsWith("-") ? signed(text) : `+${text}`;
 }
-const rText = (value, digits = 2) => (value === null ? DASH : plusMinus(value.toFixed(digits)));
+const TWO_DIGITS = new Intl.NumberFormat("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const rText = (value) => (value === null ? DASH : plusMinus(TWO_DIGITS.format(value)));
 
 let widestPnl = 0;
 for (const row of rows) if (row.pnl !== null) widestPnl = Math.max(widestPnl, Math.abs(row.pnl));

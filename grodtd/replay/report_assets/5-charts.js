@@ -34,7 +34,7 @@ function drawEquity() {
     hovermode: isTouch ? "closest" : "x",
     annotations: curve.r.length > 2 ? [] : emptyNote("No closed bracket"),
     xaxis: { type: "date", range: [at[0], at[at.length - 1]], hoverformat: " ", tickformatstops: DATE_FORMATS, nticks: Math.max(3, Math.round(equityChart.clientWidth / 110)) },
-    yaxis: { title: { text: "R", standoff: 6 }, zeroline: true, tickformat: "~f" },
+    yaxis: { title: { text: "R", standoff: 6 }, zeroline: true, tickformat: ",~f" },
     margin: { l: 48, r: 14, t: 10, b: 36 },
   }), chartConfig("equity"));
 }
@@ -46,16 +46,20 @@ function drawDistribution() {
     const span = first_open && i === 0 ? `${rText(value + width / 2)} R or less` : last_open && i === centre.length - 1 ? `${rText(value - width / 2)} R or more` : `${rText(value - width / 2)} to ${rText(value + width / 2)} R`;
     return `<b>${count[i].toLocaleString("en-US")}</b> bracket${count[i] === 1 ? "" : "s"}<br>${span}`;
   });
-  const mark = { type: "line", yref: "paper", y0: 0, y1: 1, x0: mean, x1: mean, line: { color: colour("accent"), width: 1.5, dash: "dash" } };
   const range = [Math.min(-1, centre[0] ?? 0) - width, Math.max(1, centre.at(-1) ?? 0) + width];
-  const place = (mean - range[0]) / (range[1] - range[0]);
-  const label = { yref: "paper", y: 1, yanchor: "bottom", x: mean, xanchor: place < 0.25 ? "left" : place > 0.75 ? "right" : "center", showarrow: false, text: `mean ${rText(mean)} R`, font: { color: colour("accent"), size: 12 } };
+  const place = Math.min(1, Math.max(0, (mean - range[0]) / (range[1] - range[0])));
+  const isInside = mean >= range[0] && mean <= range[1];
+  const mark = { type: "line", yref: "paper", y0: 0, y1: 1, x0: mean, x1: mean, line: { color: colour("accent"), width: 1.5, dash: "dash" } };
+  const label = {
+    xref: "paper", x: place, xanchor: place < 0.25 ? "left" : place > 0.75 ? "right" : "center", yref: "paper", y: 1, yanchor: "bottom",
+    showarrow: false, text: `mean ${rText(mean)} R${isInside ? "" : ", off the scale"}`, font: { color: colour("accent"), size: 12 },
+  };
   Plotly.react(distributionChart, [{
     type: "bar", x: centre, y: count, width: centre.map(() => width * 0.88), marker: { color: tint }, hovertext: words, hovertemplate: "%{hovertext}<extra></extra>",
   }], chartLayout({
     xaxis: { title: { text: "R of a bracket", standoff: 6 }, tickformat: "~f", nticks: 9, range },
     yaxis: { tickformat: ",d", rangemode: "tozero", nticks: 6, dtick: Math.max(0, ...count) <= 6 ? 1 : undefined },
-    shapes: mean === null ? [] : [mark],
+    shapes: mean !== null && isInside ? [mark] : [],
     annotations: mean === null ? emptyNote("No closed bracket") : [label],
     margin: { l: 40, r: 12, t: 24, b: 42 },
   }), chartConfig("distribution"));
@@ -63,16 +67,28 @@ function drawDistribution() {
 
 const MOST_POINTS = 3000;
 
+/* Where an axis ends: far enough for nearly all, so that one gap of 80 R does not push all others into a corner. */
+function axisEnd(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return 1.08 * Math.max(1, sorted[sorted.length - 1 - Math.floor(sorted.length * 0.02)] ?? 1);
+}
+
 function drawExcursions() {
   const all = rows.filter((row) => !row.open && row.mae_r !== null && row.mfe_r !== null);
-  const every = Math.ceil(all.length / MOST_POINTS);
+  const every = Math.max(1, Math.ceil(all.length / MOST_POINTS));
   const points = all.filter((row, i) => i % every === 0);
-  if (every > 1) document.getElementById("excursion-note").append(` One in ${every} of ${all.length.toLocaleString("en-US")} exits is drawn.`);
+  const xEnd = axisEnd(points.map((row) => -row.mae_r));
+  const yEnd = axisEnd(points.map((row) => row.mfe_r));
+  const beyond = points.filter((row) => -row.mae_r > xEnd || row.mfe_r > yEnd).length;
+  const words = ["How far each exit went against its entry, and how far for it, in R. Choose a point to see its bracket."];
+  if (every > 1) words.push(`One in ${every} of ${all.length.toLocaleString("en-US")} exits is drawn.`);
+  if (beyond) words.push(`Off the scale, drawn on its edge: ${beyond.toLocaleString("en-US")}.`);
+  document.getElementById("excursion-note").textContent = words.join(" ");
   const dots = (outcome, tint, symbol, words) => {
     const list = points.filter((row) => row.outcome === outcome);
     return {
       type: "scatter", mode: "markers", name: words, cliponaxis: false,
-      x: list.map((row) => -row.mae_r), y: list.map((row) => row.mfe_r), customdata: list.map((row) => row.bracket),
+      x: list.map((row) => Math.min(xEnd, -row.mae_r)), y: list.map((row) => Math.min(yEnd, row.mfe_r)), customdata: list.map((row) => row.bracket),
       hovertext: list.map((row) => `${exitWords(row)}<br>MAE ${rText(row.mae_r)} R, MFE ${rText(row.mfe_r)} R`), hovertemplate: "%{hovertext}<extra></extra>",
       marker: { symbol, size: points.length > 600 ? 5 : 8, color: colour(tint), opacity: points.length > 600 ? 0.55 : 0.8, line: { width: symbol === "x-thin" ? 1.8 : 0, color: colour(tint) } },
     };
@@ -85,8 +101,8 @@ function drawExcursions() {
     showlegend: true,
     annotations: all.length ? [] : emptyNote("No exit"),
     legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { size: 12 }, itemclick: false, itemdoubleclick: false },
-    xaxis: { title: { text: "MAE: against the entry, R", standoff: 6 }, rangemode: "tozero", zeroline: true, tickformat: "~f" },
-    yaxis: { title: { text: "MFE: for the entry, R", standoff: 6 }, rangemode: "tozero", zeroline: true, tickformat: "~f" },
+    xaxis: { title: { text: "MAE: against the entry, R", standoff: 6 }, range: [0, xEnd], zeroline: true, tickformat: ",~f" },
+    yaxis: { title: { text: "MFE: for the entry, R", standoff: 6 }, range: [0, yEnd], zeroline: true, tickformat: ",~f" },
     margin: { l: 48, r: 12, t: 28, b: 42 },
   }), chartConfig("mae-mfe"));
 }
