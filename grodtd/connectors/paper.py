@@ -171,8 +171,7 @@ class PaperBroker:
             for event in events:
                 self._queue.put_nowait(msgspec.structs.replace(event, ts_received_ns=self._clock.now_ns()))
 
-        if events:
-            self._travel(self._inbound, arrive)
+        self._travel(self._inbound, arrive)
 
     def _travel(self, line: deque[Message], message: Message) -> None:
         """Let a message take its time in line behind the earlier ones."""

@@ -24,7 +24,6 @@ def meet_quote(desk: Desk, book: Book, order: VenueOrder, out: Reports) -> None:
         stop_px = order.request.stop_px
         assert stop_px is not None
         if px > stop_px if sell else px < stop_px:
-            book.rest(order)
             return
         order.triggered = True
         order.settle_wait()
@@ -75,26 +74,21 @@ def meet_bar(desk: Desk, group: list[VenueOrder], bid: Bar, ask: Bar, model: Fil
 
     Orders that take any price, and those that may not rest, meet the open. Sells are then taken as a long's exits
     and buys as a short's: stops and limits in `match_exit_bar`'s order. Once the stops had their turn, nothing of
-    that side is matched on this bar any more.
+    that side is matched on this bar any more. The side whose first order arrived earlier goes first.
     """
-    sell_stops: list[VenueOrder] = []
-    sell_limits: list[VenueOrder] = []
-    buy_stops: list[VenueOrder] = []
-    buy_limits: list[VenueOrder] = []
+    exits: dict[Side, tuple[list[VenueOrder], list[VenueOrder]]] = {}  # by the orders' side: stops, limits
     for order in tuple(group):
         if not order.open:
             continue
-        sell = order.request.side is Side.SELL
-        if order.waits_for is WaitsFor.STOP_PX:
-            (sell_stops if sell else buy_stops).append(order)
-        elif order.waits_for is WaitsFor.LIMIT_PX:
-            (sell_limits if sell else buy_limits).append(order)
-        else:
-            _meet_px(desk, order, bid.open if sell else ask.open, out)
-    if sell_stops or sell_limits:
-        _meet_exits(desk, Side.BUY, sell_stops, sell_limits, bid, model, out)
-    if buy_stops or buy_limits:
-        _meet_exits(desk, Side.SELL, buy_stops, buy_limits, ask, model, out)
+        side = order.request.side
+        if order.waits_for is WaitsFor.ANY_PX:
+            _meet_px(desk, order, bid.open if side is Side.SELL else ask.open, out)
+            continue
+        if side not in exits:
+            exits[side] = [], []
+        exits[side][order.waits_for is WaitsFor.LIMIT_PX].append(order)
+    for side, (stops, limits) in exits.items():
+        _meet_exits(desk, side.opposite, stops, limits, bid if side is Side.SELL else ask, model, out)
 
 
 def meet_close(desk: Desk, order: VenueOrder, bid: Bar, ask: Bar, out: Reports) -> None:

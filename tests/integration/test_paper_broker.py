@@ -54,12 +54,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def run(story, capabilities=MARGIN, *, latency_s=0.0, **account):
     """Run `story(broker, clock)` to its end on a virtual loop."""
     loop = VirtualLoop()
+    faults = []
+    loop.set_exception_handler(lambda _, context: faults.append(context))
     try:
         venue = SimulatedVenue(capabilities, [Instrument("X"), Instrument("Y")], **account)
         broker: Broker = PaperBroker(venue, loop, latency_s=latency_s)
-        return loop.run_until_complete(story(broker, loop))
+        result = loop.run_until_complete(story(broker, loop))
     finally:
         loop.close()
+    assert faults == []
+    return result
 
 
 def market(name, side=Side.BUY, quantity=1, **more):
@@ -197,7 +201,9 @@ class TestRequests:
             with pytest.raises(NotSent):
                 await broker.submit(market("b"))
             assert broker.venue.order("b") is None
-            return [word(event) async for event in broker.events()]
+            pushed = [word(event) async for event in broker.events()]
+            assert broker._queue.empty()
+            return pushed
 
         assert run(story, latency_s=latency_s) == ["up", "down (end of day)"]
 

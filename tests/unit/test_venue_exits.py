@@ -48,7 +48,8 @@ class TestPair:
         trader = pair_of_ten(SiblingOnPartial.RESIZE, mirrored=mirrored)
         assert trader.quote(110, bid_qty=4) == ["t working 4 @ 110", "s working (resized)"]
         assert trader.open_orders() == ["s 6", "t 6"]
-        assert trader.venue.order("s").order.quantity == 6
+        resized = trader.venue.order("s")
+        assert (resized.order.quantity, resized.ts_event_ns) == (6, trader.now_ns)
         assert trader.quote(90) == ["s filled 6 @ 90", "t canceled (oco)"]
         assert trader.position == 0
 
@@ -152,6 +153,7 @@ class TestInventory:
         trader.submit(stop("s2", SELL, 5, 90))
         gone = trader.venue.adjust_position("X", Decimal(-4), now_ns=9)
         assert trader.say(gone) == ["s2 canceled (inventory)"]
+        assert gone[0].ts_event_ns == 9
         assert trader.open_orders() == ["s1 5"]
 
     def test_elsewhere_a_position_may_go_short(self):
@@ -237,7 +239,8 @@ class TestUnasked:
         trader = Trader(MARGIN)
         trader.submit(stop("s", SELL, 1, 90))
         assert trader.say(trader.venue.yank("s", status, "self-trade", 5)) == [f"s {status} (self-trade)"]
-        assert trader.status("s") == status
+        ended = trader.venue.order("s")
+        assert (ended.status, ended.reason, ended.ts_event_ns) == (status, "self-trade", 5)
         assert trader.quote(80) == []
         with pytest.raises(Refused, match="it is"):
             trader.venue.yank("s", status, "again", 6)

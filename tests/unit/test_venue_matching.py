@@ -117,6 +117,33 @@ class TestQuotes:
             trader.quote(100)
         assert trader.quote("80.89") == ["s300 filled 5 @ 80.89"]
 
+    def test_many_moves_of_many_stops_keep_every_level_true(self, trader):
+        trader.quote(100)
+        levels = {number: 50 + number for number in range(20)}
+        names = {number: f"s{number}" for number in levels}
+        for number, px in levels.items():
+            trader.submit(stop(names[number], SELL, 1, px))
+        for step in range(400):
+            number = step * 7 % 20
+            levels[number] = 50 + step * 13 % 40
+            new = f"s{number}x{step}"
+            trader.replace(names[number], stop(new, SELL, 1, levels[number]))
+            names[number] = new
+            trader.quote(100)
+        for bid in range(95, 40, -1):
+            hit = sorted(names[number] for number, px in levels.items() if px == bid)
+            assert sorted(trader.quote(bid)) == [f"{name} filled 1 @ {bid}" for name in hit]
+
+    def test_a_target_moved_away_many_times_does_not_hide_a_nearer_one(self, trader):
+        trader.quote(100)
+        for name, px in (("c0", 101), ("a", 105), ("b", 102)):
+            trader.submit(limit(name, SELL, 1, px))
+            trader.quote(100)
+        for step in range(70):
+            trader.replace(f"c{step}", limit(f"c{step + 1}", SELL, 1, 106 + step))
+            trader.quote(100)
+        assert trader.quote(102) == ["b filled 1 @ 102"]
+
 
 class TestVolume:
     """A quote with sizes fills no more than they say, in whole lots."""
@@ -145,6 +172,13 @@ class TestVolume:
         trader.submit(limit("t1", SELL, 3, 111))
         trader.submit(limit("t2", SELL, 3, 110))
         assert trader.quote(111, bid_qty=4) == ["t1 filled 3 @ 111", "t2 working 1 @ 111"]
+
+    def test_an_order_filled_before_takes_only_its_rest_of_a_quote(self, trader):
+        trader.quote(100)
+        trader.submit(limit("t1", SELL, 10, 110))
+        trader.submit(limit("t2", SELL, 10, 110))
+        trader.quote(110, bid_qty=4)
+        assert trader.quote(110, bid_qty=12) == ["t1 filled 6 @ 110", "t2 working 6 @ 110"]
 
     def test_what_a_quote_gave_is_gone_for_the_next_order(self, trader):
         trader.quote(100, 101, ask_qty=5)
@@ -265,6 +299,11 @@ class TestBars:
             "SHORT.target1 canceled (oco)",
         ]
 
+    def test_of_two_sides_in_one_bracket_the_earlier_goes_first(self, trader):
+        trader.submit(limit("B7.entry1", BUY, 5, 95))
+        trader.submit(stop("B7.stop1", SELL, 5, 90))
+        assert trader.bar(100, 101, 85, 86) == ["B7.entry1 filled 5 @ 95", "B7.stop1 filled 5 @ 90"]
+
     def test_only_the_named_brackets_see_the_bar(self, trader):
         trader.submit(stop("A.stop1", SELL, 5, 90))
         trader.submit(stop("B.stop1", SELL, 5, 90))
@@ -279,6 +318,23 @@ class TestBars:
         ask = Bar("X", 7, d(102), d(111), d(93), d(102))
         assert venue.say(venue.venue.on_bar(bid, ask=ask)) == ["S.stop1 filled 5 @ 110"]
         assert venue.venue.last_px("X") == 101
+
+    def test_after_a_bar_no_quote_is_known_and_an_order_waits_for_the_next_bar(self, trader):
+        trader.quote(100)
+        trader.bar(100, 101, 99, 100)
+        assert trader.submit(market("b", BUY, 1)) == ["b working"]
+        assert trader.bar(103, 104, 102, 103) == ["b filled 1 @ 103"]
+
+    def test_market_orders_meet_the_open_of_their_own_side(self):
+        trader = Trader(IDEAL_REPLAY)
+        trader.submit(market("b", BUY, 1))
+        trader.submit(market("s", SELL, 1))
+        bid = Bar("X", 7, d(100), d(101), d(99), d(100))
+        ask = Bar("X", 7, d(102), d(103), d(101), d(102))
+        assert trader.say(trader.venue.on_bar(bid, ask=ask)) == ["b filled 1 @ 102", "s filled 1 @ 100"]
+        trader.submit(market("b2", BUY, 1))
+        trader.submit(market("s2", SELL, 1))
+        assert trader.say(trader.venue.on_close(bid, ask=ask)) == ["b2 filled 1 @ 102", "s2 filled 1 @ 100"]
 
     def test_a_stop_on_the_wrong_side_is_out_at_the_next_open(self, trader):
         trader.bar(100, 101, 99, 100)
@@ -297,6 +353,7 @@ class TestBars:
         [
             ("trades through stop to limit", (100, 101, 85, 86), ["s working (triggered)", "s filled 5 @ 90"]),
             ("opens between stop and limit", ("89.5", 91, 88, 89), ["s working (triggered)", "s filled 5 @ 89.5"]),
+            ("opens at the limit", (89, 91, 88, 89), ["s working (triggered)", "s filled 5 @ 89"]),
             ("opens past the limit", (85, 86, 84, 85), ["s working (triggered)"]),
         ],
     )

@@ -35,6 +35,9 @@ LOCKING = [
     for amend, reduce_only in ((Amend.REPLACE, ReduceOnly.NONE), (Amend.IN_PLACE, ReduceOnly.PER_ORDER))
 ]
 
+# Each property is tried at several venues: a share of what the profile in force asks for.
+TRIES = settings(max_examples=max(1, settings.default.max_examples // 4))
+
 sides = st.sampled_from(Side)
 sizes = st.integers(1, 10)
 prices = st.integers(85, 115)
@@ -159,7 +162,7 @@ def venue_named(venues):
 
 
 @venue_named(VENUES)
-@settings(max_examples=60)
+@TRIES
 @given(stories_with_busts, st.sampled_from(FeeAsset))
 def test_units_and_money_are_conserved(capabilities, story, fee_asset):
     """Position = held + buys - sells - base fees, cash likewise, from the reports alone."""
@@ -181,7 +184,7 @@ def test_units_and_money_are_conserved(capabilities, story, fee_asset):
 
 
 @venue_named(LOCKING)
-@settings(max_examples=80)
+@TRIES
 @given(stories)
 def test_under_an_inventory_lock_nothing_is_sold_that_is_not_held(capabilities, story):
     played = Story(capabilities, held=9, lot_size="0.1", fee_rate="0.001", fee_asset=FeeAsset.BASE)
@@ -202,7 +205,7 @@ def test_under_an_inventory_lock_nothing_is_sold_that_is_not_held(capabilities, 
 
 
 @venue_named([PERP, EVERYTHING, COUNTED])
-@settings(max_examples=60)
+@TRIES
 @given(stories)
 def test_a_reduce_only_fill_never_turns_the_position_over(capabilities, story):
     played = Story(capabilities, held=6)
@@ -218,7 +221,7 @@ def test_a_reduce_only_fill_never_turns_the_position_over(capabilities, story):
 
 
 @venue_named(VENUES)
-@settings(max_examples=60)
+@TRIES
 @given(stories)
 def test_an_orders_life_is_told_in_order(capabilities, story):
     """cum_qty only grows, up to the order's size; nothing follows an order's end; each execution is told once."""
@@ -241,7 +244,7 @@ def test_an_orders_life_is_told_in_order(capabilities, story):
 
 
 @venue_named(VENUES)
-@settings(max_examples=60)
+@TRIES
 @given(stories)
 def test_no_fill_is_worse_than_its_limit_and_no_stop_fires_early(capabilities, story):
     played = Story(capabilities, held=5)
@@ -259,7 +262,7 @@ def test_no_fill_is_worse_than_its_limit_and_no_stop_fires_early(capabilities, s
 
 
 @venue_named([MARGIN, EVERYTHING, IDEAL_REPLAY])
-@settings(max_examples=80)
+@TRIES
 @given(stories_with_busts)
 def test_after_a_quote_nothing_is_left_that_could_trade(capabilities, story):
     """The price index against a plain look at every order."""
@@ -282,7 +285,7 @@ def test_after_a_quote_nothing_is_left_that_could_trade(capabilities, story):
 
 
 @venue_named([MARGIN, EVERYTHING, COUNTED, IDEAL_REPLAY])
-@settings(max_examples=80)
+@TRIES
 @example(story=[("pair", SELL, 5, 5, 90, 110), ("bar", 100, 10, 10, FillModel.PATH)])
 @given(stories_with_busts)
 def test_a_short_is_the_exact_mirror_of_a_long(capabilities, story):
@@ -294,7 +297,7 @@ def test_a_short_is_the_exact_mirror_of_a_long(capabilities, story):
 
 
 @venue_named(VENUES)
-@settings(max_examples=30)
+@TRIES
 @given(stories_with_busts)
 def test_the_same_story_twice_gives_the_same_reports_byte_for_byte(capabilities, story):
     first, second = Story(capabilities, held=5).play(story), Story(capabilities, held=5).play(story)

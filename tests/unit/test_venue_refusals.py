@@ -87,6 +87,11 @@ def test_before_any_price_a_stop_cannot_be_through_the_market():
     assert trader.submit(stop("a", SELL, 1, 105)) == ["a working"]
 
 
+def test_before_any_price_there_is_no_band():
+    trader = Trader(BANDED)
+    assert trader.submit(limit("a", BUY, 1, 1)) == ["a working"]
+
+
 class TestMinimumValue:
     """The smallest order is worth 50."""
 

@@ -32,7 +32,8 @@ class TestChain:
     def test_d6_more_of_an_unfilled_order(self, trader):
         assert trader.replace("b1", limit("b2", BUY, 15, 99)) == ["b1 replaced (replaced by b2)", "b2 working"]
         assert trader.open_orders() == ["b2 15"]
-        assert trader.status("b1") == "replaced"
+        gone = trader.venue.order("b1")
+        assert (gone.status, gone.ts_event_ns) == ("replaced", trader.now_ns)
         assert trader.quote(98, 99) == ["b2 filled 15 @ 99"]
 
     def test_d7_more_of_a_partly_filled_order(self, trader):
@@ -90,6 +91,16 @@ class TestChain:
             "b2 working",
             "b2 filled 10 @ 100.01",
         ]
+
+    def test_an_order_that_may_not_rest_any_more_ends_at_once(self, trader):
+        hurry = limit("b2", BUY, 10, 99, time_in_force=TimeInForce.IOC)
+        assert trader.replace("b1", hurry)[1:] == ["b2 working", "b2 canceled (ioc)"]
+
+    def test_an_order_that_may_not_rest_any_more_waits_for_a_first_price(self):
+        trader = Trader(MARGIN)
+        trader.submit(limit("b1", BUY, 10, 99))
+        trader.replace("b1", limit("b2", BUY, 10, 99, time_in_force=TimeInForce.IOC))
+        assert trader.quote(100) == ["b2 canceled (ioc)"]
 
     def test_a_stop_moved_through_the_market_is_refused_and_the_old_one_guards(self, trader):
         trader.submit(stop("s1", SELL, 5, 90))
