@@ -42,13 +42,17 @@ IN_FLIGHT = frozenset({OrderState.SENT, OrderState.UNSURE})
 
 
 class Execution(msgspec.Struct, frozen=True):
-    """One fill of an order, kept to drop its duplicates and to undo it when it is busted."""
+    """One fill of an order, kept to drop its duplicates and to undo it when it is busted; or such a bust."""
 
     exec_id: str
     qty: Decimal
     px: Decimal
     fee: Decimal = ZERO
     fee_asset: FeeAsset = FeeAsset.QUOTE
+    ref_id: str = ""
+    """Of a bust: the execution it takes back."""
+    inferred: bool = False
+    """Known only from its bust, which overtook it: its own report is still to come."""
 
 
 class LegOrder(msgspec.Struct, frozen=True):
@@ -74,6 +78,15 @@ class LegOrder(msgspec.Struct, frozen=True):
     """Executions the venue took back; `exec_id` is the bust's own."""
     pending: NewOrder | None = None
     """The replacement on its way."""
+    pending_sent_ns: int = 0
+    """When the replacement was asked for."""
+    old_end: OrderState | None = None
+    """How the old order of a replace ended, while it is open whether the new one was taken."""
+    amend_refused: bool = False
+    """The venue cannot change it: cancel and place again instead of asking once more."""
+    amend_failures: int = 0
+    amend_retry_at_ns: int | None = None
+    """The venue would not change it for now: when it may be asked again."""
     past_ids: tuple[str, ...] = ()
     linked_id: str = ""
     """Client id of the leg the venue links this one with."""
@@ -83,6 +96,12 @@ class LegOrder(msgspec.Struct, frozen=True):
     """When we last asked the venue something about it (cancel, replace, query)."""
     cancel_wanted: bool = False
     """A cancel is owed as soon as the venue knows the order."""
+    cancels: int = 0
+    """How often a cancel was sent."""
+    missed_ns: int | None = None
+    """When the venue, asked about it, first did not know it; any report of it clears this."""
+    copy_refused: bool = False
+    """A second copy of it was refused: no third is sent, the first one's fate is waited out."""
     reason: str = ""
 
     @property
@@ -217,11 +236,17 @@ class Bracket(msgspec.Struct, frozen=True):
     remedy_generation: int = 0
     """Last generation used for each leg: `client_order_id` counts them."""
     frozen_reason: str = ""
+    reconcile_at_ns: int | None = None
+    """While frozen: when to ask for a reconciliation again."""
     exit_reason: str = ""
     """Why we leave at market; sticky."""
     exit_attempts: int = 0
     exit_retry_at_ns: int | None = None
+    rearmed: int = 0
+    """Exit attempt after whose refusal the stop was put back."""
     stop_failures: int = 0
+    stop_failed_ns: int = 0
+    """When the stop was last refused or taken away."""
     stop_retry_at_ns: int | None = None
     target_failures: int = 0
     target_retry_at_ns: int | None = None
@@ -232,10 +257,17 @@ class Bracket(msgspec.Struct, frozen=True):
     entry_deadline_ns: int | None = None
     last_px: Decimal | None = None
     """Last exit-side price a fact about this bracket carried."""
+    last_px_ns: int = 0
+    covered: bool = False
+    """Whether everything open has been covered at some time."""
     naked_since_ns: int | None = None
+    naked_alarms: int = 0
+    """Alarms raised in the present naked window."""
     naked_ns: int = 0
-    """Total time open_qty was not covered, nanoseconds."""
+    """Total time open_qty was not covered, nanoseconds; the present window not included."""
     opened_ns: int = 0
     closed_ns: int | None = None
     incidents: int = 0
     """Over-exits neutralised (rule 5)."""
+    oversold_qty: Decimal = ZERO
+    """Most units ever sold beyond what was held, buy-backs not counted."""

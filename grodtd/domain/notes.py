@@ -30,6 +30,8 @@ class NoteKind(StrEnum):
     STOP_CROSSED = "stop_crossed"
     LEAVING = "leaving"
     EXIT_SENT = "exit_sent"
+    EXIT_REFUSED = "exit_refused"
+    STOP_RESTORED = "stop_restored"
     CANCEL_ASKED = "cancel_asked"
     NAKED = "naked"
     COVERED = "covered"

@@ -8,11 +8,11 @@ from decimal import Decimal
 
 import msgspec
 
-from grodtd.domain.bracket import Bracket, ExitState, LegOrder, OrderState
+from grodtd.domain.bracket import ALIVE, Bracket, LegOrder, OrderState
 from grodtd.domain.capabilities import SiblingOnPartial
 from grodtd.domain.instrument import FeeAsset
-from grodtd.domain.money import ZERO
-from grodtd.domain.orders import Leg, OrderType, Side
+from grodtd.domain.money import ZERO, divide, floor_to
+from grodtd.domain.orders import Leg, Side, TimeInForce
 from grodtd.domain.policy import Plan
 from grodtd.execution.terms import Terms
 
@@ -32,14 +32,18 @@ class Coverage(msgspec.Struct):
     committed_qty: Decimal = ZERO
     """What exits that may still fill could take from the position, a linked pair counted once; without the
     targets of a reduce-only pair, which the venue trims."""
-    target_qty: Decimal = ZERO
-    """Leaves of resting or travelling targets."""
-    protected_qty: Decimal = ZERO
-    """Leaves of acknowledged stops at or tighter than the level in force, and of marketable exits."""
     going_qty: Decimal = ZERO
     """Part of `committed_qty` that is already asked to go: cancels and reductions under way."""
+    target_qty: Decimal = ZERO
+    """Leaves of targets, resting or travelling."""
     stop_qty: Decimal = ZERO
     """Leaves of stops, acknowledged or not."""
+    resting_qty: Decimal = ZERO
+    """Leaves of acknowledged stops, whatever their price."""
+    protected_qty: Decimal = ZERO
+    """Leaves of acknowledged stops at or tighter than the level in force, and of marketable exits."""
+    exit_qty: Decimal = ZERO
+    """Leaves of marketable exits."""
     remedy_qty: Decimal = ZERO
     """Leaves of remedial orders."""
     entry_alive: bool = False
@@ -64,6 +68,20 @@ def signed_fill(order: LegOrder) -> Decimal:
     return fee - order.cum_qty if order.leg is Leg.ENTRY else -(order.cum_qty + fee)
 
 
+def untold_fee(order: LegOrder, rate: Decimal) -> Decimal:
+    """Return the base-asset fee to expect on what a snapshot says was bought and no execution has explained yet.
+
+    `rate` is the instrument's, a fraction. Without it the exits would be too large by the fee until the fills come.
+
+    >>> from grodtd.domain.orders import OrderType
+    >>> entry = LegOrder(Leg.ENTRY, "E1", Side.BUY, OrderType.LIMIT, Decimal(30), reported_cum=Decimal(30))
+    >>> untold_fee(entry, Decimal("0.001"))
+    Decimal('0.030')
+    """
+    told = sum((execution.qty for execution in order.executions), ZERO)
+    return (order.reported_cum - told) * rate if order.reported_cum > told else ZERO
+
+
 def is_valid_stop(order: LegOrder, bracket: Bracket) -> bool:
     """Whether a stop order stands at or tighter than the bracket's level; a worse price is no cover (S4)."""
     if order.stop_px is None or bracket.stop_px is None:
@@ -73,62 +91,95 @@ def is_valid_stop(order: LegOrder, bracket: Bracket) -> bool:
     return order.stop_px <= bracket.stop_px
 
 
+def is_through(side: Side, px: Decimal, stop_px: Decimal) -> bool:
+    """Whether the market at `px` is at or through the stop of a bracket of `side`."""
+    return px <= stop_px if side is Side.BUY else px >= stop_px
+
+
 def measure(bracket: Bracket, terms: Terms) -> Coverage:
     """Add a bracket's orders up.
 
-    `sellable_qty` values the position at the stop in force: the price an exit is most likely to need.
+    `sellable_qty` values the position at the stop in force: the price an exit is most likely to need. The legs of a
+    linked pair stand side by side in `orders`, the stop first; the pair counts once (`_pair_qty`).
     """
     cover = Coverage()
-    position = ZERO
-    stops = exits = targets = linked = ZERO
+    position = stops = targets = pairs = going = ZERO
+    trimmed = bracket.plan is Plan.PAIR_REDUCE_ONLY
+    pair_target, pair_stop_qty, pair_going = "", ZERO, ZERO
     for order in bracket.orders:
-        leg = order.leg
         if order.executions or order.reported_cum:
-            position += signed_fill(order)
-            if leg is Leg.ENTRY:
-                cover.entry_qty += order.cum_qty
-        if not order.alive:
+            position += _moved(order, terms, cover)
+        if order.state not in ALIVE:
             continue
+        leg = order.leg
         if leg is Leg.ENTRY:
             cover.entry_alive = True
             continue
         cover.exits_alive = True
         leaves = order.leaves_qty
-        if order.cancel_wanted and not (leg is Leg.TARGET and order.linked_id):
-            cover.going_qty += leaves
-        elif order.pending is not None and order.pending.quantity < order.quantity:
-            cover.going_qty += min(order.quantity - order.pending.quantity, leaves)
+        leaving = leaves if order.cancel_wanted else ZERO
+        surely = leaves
+        if order.pending is not None:
+            surely = _smaller(order.quantity, order.pending.quantity) - order.cum_qty
+            leaving = leaves - surely if order.pending.quantity < order.quantity else ZERO
         if leg is Leg.STOP:
             stops += leaves
-            if order.state in RESTING and is_valid_stop(order, bracket):
-                cover.protected_qty += leaves
-            if order.linked_id:
-                linked += leaves
+            going += leaving
+            if order.state in RESTING:
+                cover.resting_qty += surely
+                if is_valid_stop(order, bracket):
+                    cover.protected_qty += surely
+            pair_target, pair_stop_qty, pair_going = order.linked_id, leaves, leaving
         elif leg is Leg.TARGET:
             targets += leaves
-            if order.linked_id:
-                # Stops come before their targets in `orders`. A pair counts once: the target stands for both.
-                # Where the venue resizes the sibling of a partial fill, the larger figure is merely old news.
-                resized = terms.capabilities.sibling_on_partial is SiblingOnPartial.RESIZE
-                paired = max(leaves, linked) if resized else min(leaves, linked)
-                paired = min(paired, linked)
-                linked -= paired
-                stops -= paired
-            if bracket.exits is ExitState.TAKE:
+            if pair_target and order.client_order_id == pair_target:
+                pair_qty = _pair_qty(pair_stop_qty, leaves, terms)
+                pairs += leaves + pair_stop_qty - pair_qty
+                # Cancelling either leg ends the pair.
+                going += (pair_qty if leaving or pair_going else ZERO) - pair_going
+            elif not trimmed:
+                going += leaving
+            if order.time_in_force is TimeInForce.IOC:
                 cover.protected_qty += leaves
         elif leg is Leg.EXIT:
-            exits += leaves
-            cover.protected_qty += leaves if order.order_type is not OrderType.STOP else ZERO
+            cover.exit_qty += leaves
+            cover.protected_qty += leaves
         else:
             cover.remedy_qty += leaves
     cover.open_qty = position if bracket.side is Side.BUY else -position
-    cover.target_qty = targets
-    cover.stop_qty = stops
-    cover.committed_qty = stops + exits + (ZERO if bracket.plan is Plan.PAIR_REDUCE_ONLY else targets)
+    cover.target_qty, cover.stop_qty, cover.going_qty = targets, stops, going
+    cover.committed_qty = stops + cover.exit_qty - pairs + (ZERO if trimmed else targets)
     if cover.open_qty > 0:
-        px = bracket.stop_px or (bracket.levels.entry_px if bracket.levels else None) or entry_px(bracket)
-        cover.sellable_qty = terms.instrument.sellable(cover.open_qty, px) if px else ZERO
+        px = bracket.stop_px or entry_px(bracket) or bracket.last_px
+        if px:
+            cover.sellable_qty = terms.instrument.sellable(cover.open_qty, px)
+        else:  # nobody told at what price it filled: its value cannot be too small then
+            cover.sellable_qty = floor_to(cover.open_qty, terms.instrument.lot_size)
     return cover
+
+
+def _moved(order: LegOrder, terms: Terms, cover: Coverage) -> Decimal:
+    """Return the units an order that filled moved the position by; an entry's are noted in `cover`, too."""
+    moved = signed_fill(order)
+    if order.leg is Leg.ENTRY:
+        cover.entry_qty += order.cum_qty
+        if terms.base_fee_rate and order.side is Side.BUY:
+            moved -= untold_fee(order, terms.base_fee_rate)
+    return moved
+
+
+def _pair_qty(stop_qty: Decimal, target_qty: Decimal, terms: Terms) -> Decimal:
+    """Return what a linked pair may still sell: its larger leg.
+
+    Where the venue resizes the sibling of a partial fill it is the smaller one: the larger figure is merely old news.
+    """
+    if terms.capabilities.sibling_on_partial is SiblingOnPartial.RESIZE:
+        return _smaller(stop_qty, target_qty)
+    return stop_qty if stop_qty > target_qty else target_qty
+
+
+def _smaller(one: Decimal, other: Decimal) -> Decimal:
+    return one if one < other else other
 
 
 def entry_px(bracket: Bracket) -> Decimal:
@@ -138,4 +189,4 @@ def entry_px(bracket: Bracket) -> Decimal:
         if order.leg is Leg.ENTRY and (order.executions or order.reported_cum):
             quantity += order.cum_qty
             value += order.value
-    return value / quantity if quantity else ZERO
+    return divide(value, quantity) if quantity else ZERO

@@ -6,13 +6,14 @@ rules and the policies as facts, too.
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 
 from msgspec.structs import replace
 
 from grodtd.domain.bracket import ENDED, Bracket, ExitState, OrderState, Phase
 from grodtd.domain.capabilities import Capabilities, StopOrders
-from grodtd.domain.commands import Command, Reconcile
+from grodtd.domain.commands import Command
 from grodtd.domain.errors import Refused, Surprise
 from grodtd.domain.events import (
     BracketReconciled,
@@ -38,18 +39,21 @@ from grodtd.domain.ids import check_bracket_id
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import Quote
 from grodtd.domain.notes import Note, NoteKind, Severity
-from grodtd.domain.orders import ExecutionReport, Leg, OrderReport
+from grodtd.domain.orders import ExecutionReport, Leg, OrderReport, OrderType
 from grodtd.domain.outcome import NOTHING_HAPPENED, Outcome
 from grodtd.domain.policy import Plan, Policy
+from grodtd.execution.booking import take_in_quantities
 from grodtd.execution.bracket_order_manager import BracketOrderManager, next_deadline_ns
-from grodtd.execution.ladder import demote
-from grodtd.execution.levels import change_stop, is_looser
+from grodtd.execution.coverage import is_through
+from grodtd.execution.ladder import demote, target_given_up
+from grodtd.execution.levels import change_stop, is_looser, round_level
 from grodtd.execution.oco_emulator import Touch
+from grodtd.execution.order_lifecycle import OrderFact
 from grodtd.execution.placement import choose_plan
 from grodtd.execution.terms import Step, Terms
 from grodtd.execution.trigger_book import TriggerBook
 
-_ORDER_FACTS = (ExecutionReport, OrderReport, RequestRefused, RequestUnknown, RequestNotSent, OrderNotFound)
+_ORDER_FACTS = frozenset({ExecutionReport, OrderReport, RequestRefused, RequestUnknown, RequestNotSent, OrderNotFound})
 
 
 class Engine:
@@ -74,6 +78,8 @@ class Engine:
         self._active = 0
         self._pairs: dict[str, dict[str, None]] = {}
         """Brackets with a reduce-only pair, by symbol."""
+        self._watching: dict[str, None] = {}
+        """Brackets with a level in the book, or that had one."""
         self._manager = BracketOrderManager()
 
     # -- what anybody may read ------------------------------------------------------------------------------
@@ -126,15 +132,16 @@ class Engine:
         Raises: Refused - the caller asked for something that is not done; nothing changed.
         A report no machine has a row for freezes its bracket with the stop in place; it does not raise.
         """
-        if isinstance(event, Quote):
-            return self._quote(event)
+        kind = type(event)
+        if kind is Quote:
+            return self._quote(event)  # type: ignore[arg-type]
         self._now_ns = event.ts_received_ns
-        if isinstance(event, _ORDER_FACTS):
-            return self._order_fact(event)
-        if isinstance(event, BracketRequested):
-            return self._request(event)
-        if isinstance(event, TimerFired):
-            return self._timer(event)
+        if kind in _ORDER_FACTS:
+            return self._order_fact(event)  # type: ignore[arg-type]
+        if kind is BracketRequested:
+            return self._request(event)  # type: ignore[arg-type]
+        if kind is TimerFired:
+            return self._timer(event)  # type: ignore[arg-type]
         if isinstance(event, FlattenRequested | ReleaseRequested | LevelsChangeRequested):
             return self._by_hand(event)
         if isinstance(event, BracketReconciled):
@@ -170,8 +177,12 @@ class Engine:
         bracket_id = check_bracket_id(event.bracket_id)
         if bracket_id in self._brackets:
             raise Refused(f"bracket {bracket_id} exists already", code="duplicate_id")
-        if event.quantity <= 0:
-            raise Refused(f"bracket {bracket_id}: quantity {event.quantity} is not positive", code="bad_quantity")
+        _check_quantities(event)
+        entry_of = self._entry_orders.get(event.entry_client_order_id)
+        if entry_of in self._brackets and self._brackets[entry_of].phase not in ENDED:
+            raise Refused(
+                f"entry {event.entry_client_order_id} has its bracket already: {entry_of}", code="duplicate_id"
+            )
         policy = self._policies.get(event.strategy)
         if policy is None:
             known = ", ".join(sorted(self._policies))
@@ -202,7 +213,7 @@ class Engine:
         bracket = self._manager.open(step, terms, event, plan, why)
         if event.entry_client_order_id:
             self._entry_orders[event.entry_client_order_id] = bracket_id
-        others = self._demote_pairs(event.symbol)
+        others = self._demote_pairs(event.symbol) if event.symbol in self._pairs else None
         outcome = self._keep(step, None, bracket, terms)
         if others:
             return Outcome(outcome.commands + others.commands, outcome.notes + others.notes)
@@ -247,41 +258,66 @@ class Engine:
             bracket = self._brackets[bracket_id]
             if bracket.plan is not Plan.PAIR_REDUCE_ONLY or bracket.phase in ENDED:
                 continue
-            terms = self.terms(bracket)
-            step = Step(self._now_ns, bracket.bracket_id)
-            after = demote(step, bracket, "another bracket opened on the symbol")
-            outcome = self._keep(step, bracket, self._manager.settle(step, after, terms), terms)
+            outcome = self._act(
+                bracket, self._now_ns, lambda step, b, _: demote(step, b, "another bracket opened on the symbol")
+            )
             commands.extend(outcome.commands)
             notes.extend(outcome.notes)
         return Outcome(tuple(commands), tuple(notes))
 
-    def _order_fact(self, event: Event) -> Outcome:
-        assert isinstance(event, _ORDER_FACTS)
-        client_id = event.client_order_id
+    def _order_fact(self, fact: OrderFact) -> Outcome:
+        client_id = fact.client_order_id
         bracket_id = self._entry_orders.get(client_id) or client_id.rpartition(".")[0]
         bracket = self._brackets.get(bracket_id)
         if bracket is None:
             return NOTHING_HAPPENED  # not ours
-        step = Step(event.ts_received_ns, bracket_id)
+        step = Step(fact.ts_received_ns, bracket_id)
         terms = self.terms(bracket)
         try:
-            after = self._manager.fact(step, bracket, terms, event)
+            after = self._manager.fact(step, bracket, terms, fact)
         except Surprise as surprise:
-            return self._freeze(bracket, terms, event, surprise)
+            return self._freeze(bracket, terms, fact.ts_received_ns, surprise, fact)
         return self._keep(step, bracket, after, terms)
 
-    def _freeze(self, bracket: Bracket, terms: Terms, event: Event, surprise: Surprise) -> Outcome:
-        """No row for a report: the bracket keeps its stop and asks to be reconciled; fills are booked all the same."""
-        assert isinstance(event, _ORDER_FACTS)
-        step = Step(event.ts_received_ns, bracket.bracket_id)
-        step.tell(NoteKind.FROZEN, Severity.ALARM, why=str(surprise))
-        step.commands.append(Reconcile(bracket.bracket_id))
-        frozen = replace(bracket, frozen_reason=str(surprise))
+    def _act(self, bracket: Bracket, now_ns: int, act: Callable[[Step, Bracket, Terms], Bracket]) -> Outcome:
+        """Do something to a bracket that is not a report, settle it and keep it; a surprise freezes it."""
+        terms = self.terms(bracket)
+        step = Step(now_ns, bracket.bracket_id)
         try:
-            after = self._manager.fact(step, frozen, terms, event)
-        except Surprise:
-            after = frozen  # not even the order it names has a row for it
+            after = self._manager.settle(step, act(step, bracket, terms), terms)
+        except Surprise as surprise:
+            return self._freeze(bracket, terms, now_ns, surprise)
         return self._keep(step, bracket, after, terms)
+
+    def _freeze(
+        self, bracket: Bracket, terms: Terms, now_ns: int, surprise: Surprise, fact: OrderFact | None = None
+    ) -> Outcome:
+        """No row for a fact: the bracket keeps its stop and asks to be reconciled; fills are booked all the same."""
+        step = Step(now_ns, bracket.bracket_id)
+        frozen = bracket
+        if not bracket.frozen_reason:
+            step.tell(NoteKind.FROZEN, Severity.ALARM, why=str(surprise))
+            frozen = self._manager.ask_to_reconcile(step, replace(bracket, frozen_reason=str(surprise)))
+        for tried in self._ways_to_book(frozen, terms, fact):
+            trial = Step(now_ns, bracket.bracket_id)
+            try:
+                after = tried(trial)
+            except Surprise:
+                continue  # not even that is understood
+            step.commands += trial.commands
+            step.notes += trial.notes
+            return self._keep(step, bracket, after, terms)
+        return self._keep(step, bracket, frozen, terms)
+
+    def _ways_to_book(
+        self, frozen: Bracket, terms: Terms, fact: OrderFact | None
+    ) -> Iterator[Callable[[Step], Bracket]]:
+        """What to make of a fact nobody expected, best first: all of it, its fills alone, nothing."""
+        settle = self._manager.settle
+        if fact is not None:
+            yield lambda step: self._manager.fact(step, frozen, terms, fact)
+            yield lambda step: settle(step, take_in_quantities(frozen, fact), terms)
+        yield lambda step: settle(step, frozen, terms)
 
     def _thaw(self, event: BracketReconciled) -> Outcome:
         """The bracket was compared with the venue, order by order: what it knows is true again."""
@@ -292,7 +328,7 @@ class Engine:
         step = Step(event.ts_received_ns, event.bracket_id)
         step.tell(NoteKind.THAWED, was=bracket.frozen_reason)
         try:
-            after = self._manager.settle(step, replace(bracket, frozen_reason=""), terms)
+            after = self._manager.settle(step, replace(bracket, frozen_reason="", reconcile_at_ns=None), terms)
         except Surprise:
             return NOTHING_HAPPENED  # still nothing we understand: it stays frozen, stop in place
         return self._keep(step, bracket, after, terms)
@@ -301,18 +337,27 @@ class Engine:
         touched = self._book.touched(quote)
         if not touched:
             return NOTHING_HAPPENED
-        self._now_ns = quote.ts_received_ns
+        now_ns = self._now_ns = quote.ts_received_ns
         commands: list[Command] = []
         notes: list[Note] = []
+        changed = False
         for bracket_id, touch in touched:
             bracket = self._brackets[bracket_id]
             terms = self.terms(bracket)
-            step = Step(quote.ts_received_ns, bracket_id)
-            after = self._manager.touched(step, bracket, terms, touch, quote.exit_px(bracket.side))
-            outcome = self._keep(step, bracket, after, terms)
+            step = Step(now_ns, bracket_id)
+            px = quote.exit_px(bracket.side)
+            try:
+                after = self._manager.touched(step, bracket, terms, touch, px)
+            except Surprise as surprise:
+                outcome = self._freeze(bracket, terms, now_ns, surprise)
+            else:
+                if after == replace(bracket, last_px=px, last_px_ns=now_ns):
+                    continue  # nothing came of it: an idle quote is not journalled
+                outcome = self._keep(step, bracket, after, terms)
+            changed = True
             commands.extend(outcome.commands)
             notes.extend(outcome.notes)
-        return Outcome(tuple(commands), tuple(notes))
+        return Outcome(tuple(commands), tuple(notes)) if changed else NOTHING_HAPPENED
 
     def _timer(self, event: TimerFired) -> Outcome:
         now_ns = event.ts_received_ns
@@ -330,8 +375,9 @@ class Engine:
             outcome = self._keep(step, bracket, self._manager.timer(step, bracket, terms), terms)
             commands.extend(outcome.commands)
             notes.extend(outcome.notes)
-        if not commands and not notes:
+        if not due:
             return NOTHING_HAPPENED
+        # A wait that is over changes what is watched, even where nothing is owed: it must be in the journal.
         return Outcome(tuple(commands), tuple(notes))
 
     def _by_hand(self, event: FlattenRequested | ReleaseRequested | LevelsChangeRequested) -> Outcome:
@@ -340,45 +386,23 @@ class Engine:
             raise Refused(f"there is no bracket {event.bracket_id}", code="unknown_bracket")
         if bracket.phase in ENDED:
             raise Refused(f"bracket {event.bracket_id} has ended ({bracket.phase.value})", code="ended")
+        if isinstance(event, LevelsChangeRequested):
+            stop_px, target_px = _levels_wanted(bracket, self.terms(bracket), event)
+            return self._act(
+                bracket,
+                event.ts_received_ns,
+                lambda step, b, _: self._manager.change_levels(step, b, stop_px, target_px, event.reason),
+            )
         terms = self.terms(bracket)
         step = Step(event.ts_received_ns, event.bracket_id)
-        if isinstance(event, FlattenRequested):
-            after = self._manager.flatten(step, bracket, terms, event)
-        elif isinstance(event, ReleaseRequested):
+        if isinstance(event, ReleaseRequested):
             after = self._manager.release(step, bracket, terms, event.reason, event.keep_orders)
-        else:
-            after = self._change_levels(step, bracket, terms, event)
+            return self._keep(step, bracket, after, terms)
+        try:
+            after = self._manager.flatten(step, bracket, terms, event)
+        except Surprise as surprise:
+            return self._freeze(bracket, terms, event.ts_received_ns, surprise)
         return self._keep(step, bracket, after, terms)
-
-    def _change_levels(self, step: Step, bracket: Bracket, terms: Terms, event: LevelsChangeRequested) -> Bracket:
-        """Move levels by hand. Raises Refused, with nothing changed, for a looser stop not asked for by name."""
-        tick = terms.instrument.tick_size
-        stop_px, target_px = bracket.stop_px, bracket.target_px
-        if bracket.levels is None:
-            raise Refused(f"bracket {bracket.bracket_id} has no levels yet: nothing has filled", code="not_open")
-        if event.stop_px is not None:
-            assert stop_px is not None
-            stop_px = change_stop(bracket.side, stop_px, event.stop_px, tick)
-            if bracket.stop_px is not None and is_looser(bracket.side, bracket.stop_px, stop_px):
-                if not event.allow_loosen:
-                    raise Refused(
-                        f"stop {event.stop_px} is looser than {bracket.stop_px}: a stop is never loosened, "
-                        "except by name (allow_loosen) with a reason",
-                        code="looser",
-                    )
-                if not event.reason:
-                    raise Refused("loosening a stop needs a reason: it is kept in the journal", code="no_reason")
-        if event.target_px is not None:
-            target_px = event.target_px
-        step.tell(
-            NoteKind.LEVELS_CHANGED,
-            stop_px=stop_px,
-            was_stop_px=bracket.stop_px,
-            target_px=target_px,
-            was_target_px=bracket.target_px,
-            reason=event.reason or None,
-        )
-        return self._manager.settle(step, replace(bracket, stop_px=stop_px, target_px=target_px), terms)
 
     # -- keeping what came of it ----------------------------------------------------------------------------
 
@@ -392,13 +416,17 @@ class Engine:
             change = 1 if is_open else -1
             self._active += change
             self._open_on_symbol[after.symbol] = self._open_on_symbol.get(after.symbol, 0) + change
-        if after.plan is Plan.PAIR_REDUCE_ONLY:
-            pairs = self._pairs.setdefault(after.symbol, {})
-            if is_open:
-                pairs[bracket_id] = None
-            else:
-                pairs.pop(bracket_id, None)
-        self._watch(after)
+        if after.plan is Plan.PAIR_REDUCE_ONLY and is_open:
+            self._pairs.setdefault(after.symbol, {})[bracket_id] = None
+        elif after.symbol in self._pairs:
+            self._pairs[after.symbol].pop(bracket_id, None)
+        stop_px, target_px = _watched_levels(after, terms, step.now_ns)
+        if stop_px is not None or target_px is not None or bracket_id in self._watching:
+            self._watching[bracket_id] = None
+            self._book.watch(after.symbol, bracket_id, after.side, Touch.STOP, stop_px)
+            self._book.watch(after.symbol, bracket_id, after.side, Touch.TARGET, target_px)
+            if not is_open:
+                del self._watching[bracket_id]
         due_ns = next_deadline_ns(after, terms, step.now_ns)
         if due_ns != self._due.get(bracket_id):
             self._due[bracket_id] = due_ns
@@ -406,27 +434,82 @@ class Engine:
                 heapq.heappush(self._deadlines, (due_ns, bracket_id))
         return Outcome(tuple(step.commands), tuple(step.notes))
 
-    def _watch(self, bracket: Bracket) -> None:
-        """Tell the trigger book which levels of a bracket the venue does not watch for us."""
-        stop_px = target_px = None
-        if bracket.phase is Phase.OPEN and not bracket.frozen_reason:
-            if bracket.exits is ExitState.GUARD:
-                if bracket.plan in (Plan.STOP_RESTING, Plan.SYNTHETIC) and not _target_alive(bracket):
-                    waiting = bracket.target_retry_at_ns
-                    if waiting is None or self._now_ns >= waiting:
-                        target_px = bracket.target_px
-                refused = bracket.stop_retry_at_ns is not None or bracket.local_stop_until_ns is not None
-                if bracket.plan is Plan.SYNTHETIC or refused:
-                    stop_px = bracket.stop_px
-            elif not _stop_alive(bracket):
-                stop_px = bracket.stop_px  # swapping: nothing at the venue would catch a fall
-        self._book.watch(bracket.symbol, bracket.bracket_id, bracket.side, Touch.STOP, stop_px)
-        self._book.watch(bracket.symbol, bracket.bracket_id, bracket.side, Touch.TARGET, target_px)
+
+def _check_quantities(event: BracketRequested) -> None:
+    """Refuse what is no quantity or no price: nobody could protect it."""
+    what = f"bracket {event.bracket_id}"
+    if not (event.quantity.is_finite() and event.quantity > 0):
+        raise Refused(f"{what}: quantity {event.quantity} is not a positive number", code="bad_quantity")
+    if not (event.filled_qty.is_finite() and event.filled_qty >= 0):
+        raise Refused(f"{what}: filled quantity {event.filled_qty} is not a number of units", code="bad_quantity")
+    if event.filled_qty and not (event.filled_px is not None and event.filled_px.is_finite()):
+        raise Refused(f"{what}: {event.filled_qty} filled at {event.filled_px}: give the price", code="bad_price")
 
 
-def _target_alive(bracket: Bracket) -> bool:
-    return any(order.leg is Leg.TARGET and order.alive for order in bracket.orders)
+def _levels_wanted(
+    bracket: Bracket, terms: Terms, event: LevelsChangeRequested
+) -> tuple[Decimal | None, Decimal | None]:
+    """Return the levels a change by hand leads to, on the tick. Raises Refused for one that is not made."""
+    what = f"bracket {bracket.bracket_id}"
+    side, stop_px, target_px = bracket.side, bracket.stop_px, bracket.target_px
+    if bracket.levels is None or stop_px is None:
+        raise Refused(f"{what} has no levels yet: nothing has filled", code="not_open")
+    if bracket.exits is ExitState.LEAVE:
+        raise Refused(f"{what} is on its way out ({bracket.exit_reason}): its levels are over", code="leaving")
+    for px in (event.stop_px, event.target_px):
+        if px is not None and not (px.is_finite() and (px > 0 or bracket.levels.entry_px <= 0)):
+            raise Refused(f"{what}: {px} is no price", code="bad_levels")
+    tick = terms.instrument.tick_size
+    if event.stop_px is not None:
+        stop_px = change_stop(side, stop_px, event.stop_px, tick)
+        if is_looser(side, bracket.stop_px or stop_px, stop_px):
+            if not event.allow_loosen:
+                raise Refused(
+                    f"stop {event.stop_px} is looser than {bracket.stop_px}: a stop is never loosened, "
+                    "except by name (allow_loosen) with a reason",
+                    code="looser",
+                )
+            if not event.reason:
+                raise Refused("loosening a stop needs a reason: it is kept in the journal", code="no_reason")
+    if event.target_px is not None:
+        target_px = round_level(side, event.target_px, tick)
+    if target_px is not None and is_through(side, target_px, stop_px):
+        raise Refused(
+            f"stop {stop_px} and target {target_px} are the wrong way round for a {side.value}", code="bad_levels"
+        )
+    return stop_px, target_px
 
 
-def _stop_alive(bracket: Bracket) -> bool:
-    return any(order.leg is Leg.STOP and order.state is OrderState.WORKING for order in bracket.orders)
+def _watched_levels(bracket: Bracket, terms: Terms, now_ns: int) -> tuple[Decimal | None, Decimal | None]:
+    """Return the stop and the target of a bracket that the venue does not watch for us.
+
+    A stop is watched here when the plan says so, and whenever it is not known to rest or to be on its way: refused,
+    its fate unknown, or gone while we swap it. Of a stop-limit the limit is watched: a market beyond it ran past.
+    """
+    if bracket.phase is not Phase.OPEN:
+        return None, None
+    stop_px = target_px = None
+    resting = sure = True
+    alive = target = False
+    for order in bracket.orders:
+        if order.leg is Leg.STOP and order.alive:
+            alive = True
+            resting = resting and order.state is OrderState.WORKING
+            sure = sure and order.state is not OrderState.UNSURE
+            if order.order_type is OrderType.STOP_LIMIT:
+                stop_px = order.limit_px
+        elif order.leg is Leg.TARGET and order.alive:
+            target = True
+    if bracket.exits is not ExitState.GUARD:
+        return (stop_px if alive and resting else bracket.stop_px), None
+    refused = bracket.stop_retry_at_ns is not None or bracket.local_stop_until_ns is not None
+    if refused or not alive or not sure:
+        stop_px = bracket.stop_px
+    if bracket.plan in _LOCAL_TARGET and not (target or bracket.frozen_reason or target_given_up(bracket, terms)):
+        retry_at_ns = bracket.target_retry_at_ns
+        if retry_at_ns is None or now_ns >= retry_at_ns:
+            target_px = bracket.target_px
+    return stop_px, target_px
+
+
+_LOCAL_TARGET = (Plan.STOP_RESTING, Plan.SYNTHETIC)

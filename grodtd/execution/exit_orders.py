@@ -7,20 +7,25 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from grodtd.domain.bracket import Bracket, LegOrder, OrderState
+from grodtd.domain.bracket import ALIVE, Bracket, LegOrder, OrderState
 from grodtd.domain.capabilities import Amend, ReduceOnly, StopOrders
 from grodtd.domain.commands import CancelOrder, QueryOrder, ReplaceOrder, SubmitOco, SubmitOrder
 from grodtd.domain.ids import client_order_id
-from grodtd.domain.money import ceil_to, floor_to
+from grodtd.domain.money import ZERO, ceil_to, floor_to
 from grodtd.domain.notes import NoteKind
 from grodtd.domain.orders import Leg, NewOrder, OrderType, Side, TimeInForce
 from grodtd.domain.policy import NS_PER_S, Plan
+from grodtd.execution.coverage import Coverage
 from grodtd.execution.order_lifecycle import ask_cancel, ask_replace
 from grodtd.execution.terms import Step, Terms
 
 VALID_FOR_NS = 5 * NS_PER_S
 """How long a request stays good where the venue can drop late ones (DESIGN section 6)."""
 BPS = Decimal(10_000)
+OTHER_TYPE_AFTER = 2
+"""Failures of a stop after which its next attempt is of the other type."""
+FRESH_NS = 5 * NS_PER_S
+"""A last price older than this is no price to put a collar round."""
 
 
 def with_order(bracket: Bracket, old: LegOrder, new: LegOrder) -> Bracket:
@@ -58,13 +63,16 @@ def _reduces(terms: Terms) -> bool:
 
 
 def stop_order(bracket: Bracket, terms: Terms, client_id: str, quantity: Decimal, now_ns: int) -> NewOrder:
-    """Describe a stop for `quantity` at the level in force; a stop-limit where the venue has nothing better."""
+    """Describe a stop for `quantity` at the level in force.
+
+    A stop-limit where the venue has nothing better, and where it refused plain stops twice (rule 2: another type).
+    """
     side = bracket.side.opposite
     stop_px = bracket.stop_px
     assert stop_px is not None
     limit_px = None
     order_type = OrderType.STOP
-    if terms.capabilities.stop_orders is StopOrders.LIMIT:
+    if terms.capabilities.stop_orders is StopOrders.LIMIT or bracket.stop_failures == OTHER_TYPE_AFTER:
         order_type = OrderType.STOP_LIMIT
         limit_px = collared(side, stop_px, terms.policy.protection.stop_limit_bps, terms.instrument.tick_size)
     return NewOrder(
@@ -171,11 +179,12 @@ def place_target(step: Step, bracket: Bracket, terms: Terms, quantity: Decimal, 
 def marketable(bracket: Bracket, terms: Terms, side: Side, client_id: str, quantity: Decimal, now_ns: int) -> NewOrder:
     """Describe an order that trades now: a limit in a collar round the last price, wider each attempt, then market.
 
-    Without a known price there is nothing to put a collar round: market at once. A collar never blocks an exit.
+    Without a fresh price there is nothing to put a collar round: market at once. A collar never blocks an exit.
     """
     protection = terms.policy.protection
     limit_px = None
-    if bracket.last_px is not None and bracket.exit_attempts < protection.exit_collar_attempts:
+    fresh = bracket.last_px is not None and now_ns - bracket.last_px_ns <= FRESH_NS
+    if fresh and bracket.last_px is not None and bracket.exit_attempts < protection.exit_collar_attempts:
         bps = protection.exit_collar_bps * 2**bracket.exit_attempts
         limit_px = collared(side, bracket.last_px, bps, terms.instrument.tick_size)
     return NewOrder(
@@ -232,33 +241,63 @@ def place_remedy(step: Step, bracket: Bracket, terms: Terms, quantity: Decimal) 
 
 
 def cancel(step: Step, bracket: Bracket, order: LegOrder) -> Bracket:
-    """Ask for an order's end; where the venue does not know it yet, as soon as it does."""
-    if not order.alive or order.state is OrderState.CANCELLING:
+    """Ask for an order's end; where the venue does not know it yet, as soon as it does (`chase`).
+
+    Of a linked pair one leg is asked for, or none when one has filled: the venue ends the other with it, and is asked
+    for that one only when it does not.
+    """
+    if order.cancel_wanted or not order.alive:
         return bracket
-    if order.state is OrderState.WORKING and not order.cancel_wanted:
-        step.commands.append(CancelOrder(bracket.bracket_id, order.client_order_id))
-        step.tell(NoteKind.CANCEL_ASKED, client_order_id=order.client_order_id, quantity=order.leaves_qty)
-        return with_order(bracket, order, ask_cancel(order, step.now_ns))
-    if order.cancel_wanted:
+    if order.state is not OrderState.WORKING:
+        return with_order(bracket, order, replace(order, cancel_wanted=True))
+    sibling = linked(bracket, order)
+    if sibling is None:
+        return with_order(bracket, order, _send_cancel(step, bracket, order))
+    if sibling.state is OrderState.FILLED:
+        return with_order(bracket, order, _left_to_venue(step, order))
+    bracket = with_order(bracket, order, _send_cancel(step, bracket, order))
+    if sibling.cancel_wanted or sibling.state is not OrderState.WORKING:
         return bracket
-    return with_order(bracket, order, replace(order, cancel_wanted=True, asked_ns=0))
+    return with_order(bracket, sibling, _left_to_venue(step, sibling))
+
+
+def _left_to_venue(step: Step, order: LegOrder) -> LegOrder:
+    return replace(order, cancel_wanted=True, cancels=1, asked_ns=step.now_ns)
+
+
+def _send_cancel(step: Step, bracket: Bracket, order: LegOrder) -> LegOrder:
+    step.commands.append(CancelOrder(bracket.bracket_id, order.client_order_id))
+    step.tell(NoteKind.CANCEL_ASKED, client_order_id=order.client_order_id, quantity=order.leaves_qty)
+    return ask_cancel(order, step.now_ns)
+
+
+def linked(bracket: Bracket, order: LegOrder) -> LegOrder | None:
+    """Return the other leg of a native pair; None for an order that is in none."""
+    if order.linked_id:
+        for other in bracket.orders:
+            if other.client_order_id == order.linked_id:
+                return other
+    return None
 
 
 def cancel_all(step: Step, bracket: Bracket, *legs: Leg) -> Bracket:
-    """Ask for the end of every living order of `legs` (all exits and the entry when none are named)."""
-    for order in bracket.orders:
+    """Ask for the end of every living order of `legs` (of all when none are named)."""
+    for index in range(len(bracket.orders)):
+        order = bracket.orders[index]  # as it is now: a pair's second leg went with its first
         if order.alive and (not legs or order.leg in legs):
             bracket = cancel(step, bracket, order)
     return bracket
 
 
-def can_amend(terms: Terms, order: LegOrder, quantity: Decimal, stop_px: Decimal | None) -> bool:
-    """Whether the venue can turn a working order into one of `quantity` (chain total) at `stop_px` in one step."""
+def can_amend(terms: Terms, order: LegOrder, quantity: Decimal, px: Decimal | None, now_ns: int) -> bool:
+    """Whether the venue can turn a working order into one of `quantity` (chain total) at level `px` in one step."""
     amend = terms.capabilities.amend
     if order.state is not OrderState.WORKING or order.cancel_wanted or amend is Amend.NONE or order.linked_id:
         return False
+    if order.amend_refused or (order.amend_retry_at_ns is not None and now_ns < order.amend_retry_at_ns):
+        return False
     if amend is Amend.QUANTITY_DOWN_ONLY:
-        return quantity < order.quantity and stop_px == order.stop_px
+        return quantity < order.quantity and px == (order.limit_px if order.leg is Leg.TARGET else order.stop_px)
     return True
 
 
@@ -303,50 +342,109 @@ def shrink(step: Step, bracket: Bracket, terms: Terms, leg: Leg, excess: Decimal
     A stop cancelled here is placed again, smaller, once its end is certain: where nothing can be amended there is
     no other way.
     """
-    step.tell(NoteKind.EXITS_SHRUNK, leg=leg.value, excess=excess)
     for order in reversed(bracket.orders):
         if excess <= 0:
             break
-        if order.leg is not leg or not order.alive:
+        if order.leg is not leg or not order.alive or order.cancel_wanted or order.pending is not None:
             continue
+        step.tell(NoteKind.EXITS_SHRUNK, leg=leg.value, client_order_id=order.client_order_id, excess=excess)
         leaves = order.leaves_qty
-        if leaves > excess and can_amend(terms, order, order.quantity - excess, order.stop_px):
-            return amend(
-                step,
-                bracket,
-                terms,
-                order,
-                order.quantity - excess,
-                stop_px=order.stop_px,
-                limit_px=order.limit_px,
-            )
+        smaller = order.quantity - excess
+        px = order.limit_px if leg is Leg.TARGET else order.stop_px
+        if leaves > excess and can_amend(terms, order, smaller, px, step.now_ns):
+            return amend(step, bracket, terms, order, smaller, stop_px=order.stop_px, limit_px=order.limit_px)
         bracket = cancel(step, bracket, order)
         excess -= leaves
+    return bracket
+
+
+def renew_smaller(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """Shrink reduce-only stops that cannot be amended without a gap: the smaller one rests before the larger goes.
+
+    Only where the venue trims exits itself: elsewhere two stops for the same units could both sell.
+    """
+    open_qty = cover.sellable_qty
+    staying = cover.stop_qty - cover.going_qty
+    for order in bracket.orders:
+        if order.leg is not Leg.STOP or not order.alive or order.cancel_wanted:
+            continue
+        leaves = order.leaves_qty
+        resting = leaves if order.state is OrderState.WORKING else ZERO
+        if cover.protected_qty - cover.going_qty - resting >= open_qty:
+            step.tell(NoteKind.EXITS_SHRUNK, leg=Leg.STOP.value, client_order_id=order.client_order_id, excess=leaves)
+            return cancel(step, bracket, order)
+        if staying - leaves < open_qty:
+            return place_stop(step, bracket, terms, open_qty - (staying - leaves))
+        return bracket  # the smaller one is on its way
     return bracket
 
 
 def chase(step: Step, bracket: Bracket, terms: Terms) -> Bracket:
     """Do what is owed to orders whose answer is overdue: cancel when wanted, ask again, query the unknown."""
     for order in bracket.orders:
-        if not order.alive:
-            continue
-        overdue = step.now_ns - order.asked_ns >= terms.requery_ns
         state = order.state
         if state is OrderState.WORKING:
-            if order.cancel_wanted and (overdue or not order.asked_ns):
-                step.commands.append(CancelOrder(bracket.bracket_id, order.client_order_id))
-                bracket = with_order(bracket, order, ask_cancel(order, step.now_ns))
+            if not order.cancel_wanted and order.missed_ns is None:
+                continue
+        elif state not in ALIVE:
+            continue
+        overdue = step.now_ns - order.asked_ns >= terms.requery_ns
+        if state is OrderState.WORKING and order.cancel_wanted and (overdue or not order.cancels):
+            bracket = with_order(bracket, order, _send_cancel(step, bracket, order))
         elif overdue:
-            step.commands.append(QueryOrder(bracket.bracket_id, order.client_order_id))
-            if state is OrderState.CANCELLING:
-                step.commands.append(CancelOrder(bracket.bracket_id, order.client_order_id))
-            elif order.pending is not None:
-                step.commands.append(QueryOrder(bracket.bracket_id, order.pending.client_order_id))
-            asked = step.now_ns or 1
-            bracket = with_order(bracket, order, replace(order, asked_ns=asked))
+            ask(step, bracket, order)
+            asked = replace(order, asked_ns=step.now_ns)
+            if state is OrderState.CANCELLING:  # the first request may be lost
+                asked = _send_cancel(step, bracket, order)
+            bracket = with_order(bracket, order, asked)
     return bracket
 
 
-def uses_pair(bracket: Bracket) -> bool:
-    """Whether new cover comes as a linked pair."""
-    return bracket.plan is Plan.NATIVE_OCO and bracket.target_px is not None
+def ask(step: Step, bracket: Bracket, order: LegOrder) -> None:
+    """Ask what became of an order, and of the replacement on its way."""
+    step.commands.append(QueryOrder(bracket.bracket_id, order.client_order_id))
+    if order.pending is not None:
+        step.commands.append(QueryOrder(bracket.bracket_id, order.pending.client_order_id))
+
+
+def send_again(step: Step, bracket: Bracket, terms: Terms, order: LegOrder) -> Bracket:
+    """Send an order nobody found once more under the same id: where ids are unique for ever there can be only one.
+
+    A linked pair goes again as a pair, when neither leg was found. An order we want gone is not sent again.
+    """
+    if order.state is not OrderState.UNSURE or order.past_ids or order.cancel_wanted or order.copy_refused:
+        return bracket
+    until = valid_until(terms, step.now_ns)
+    again = replace(order, sent_ns=step.now_ns, asked_ns=step.now_ns, valid_until_ns=until, missed_ns=None)
+    sibling = linked(bracket, order)
+    if sibling is None:
+        step.commands.append(SubmitOrder(bracket.bracket_id, _as_sent(bracket, again)))
+        return with_order(bracket, order, again)
+    if sibling.state is not OrderState.UNSURE or sibling.missed_ns is None or sibling.cancel_wanted:
+        return bracket
+    other = replace(sibling, sent_ns=step.now_ns, asked_ns=step.now_ns, valid_until_ns=until, missed_ns=None)
+    stop, target = (again, other) if order.leg is Leg.STOP else (other, again)
+    step.commands.append(SubmitOco(bracket.bracket_id, _as_sent(bracket, stop), _as_sent(bracket, target)))
+    return with_order(with_order(bracket, order, again), sibling, other)
+
+
+def _as_sent(bracket: Bracket, order: LegOrder) -> NewOrder:
+    return NewOrder(
+        client_order_id=order.client_order_id,
+        symbol=bracket.symbol,
+        side=order.side,
+        order_type=order.order_type,
+        quantity=order.quantity,
+        stop_px=order.stop_px,
+        limit_px=order.limit_px,
+        time_in_force=order.time_in_force,
+        reduce_only=order.reduce_only,
+        valid_until_ns=order.valid_until_ns,
+    )
+
+
+def uses_pair(bracket: Bracket, terms: Terms, quantity: Decimal) -> bool:
+    """Whether new cover of `quantity` comes as a linked pair: a short's target may be worth too little for one."""
+    if bracket.plan is not Plan.NATIVE_OCO or bracket.target_px is None:
+        return False
+    return terms.instrument.sellable(quantity, bracket.target_px) > 0

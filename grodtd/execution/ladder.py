@@ -1,23 +1,30 @@
 """What losing a leg leads to. The legs are not alike: a lost target never touches the stop; a lost stop climbs.
 
-The ladder of a lost stop, each step bounded in time and visible: sent again after a delay that doubles; after
-`stop_retry_attempts` watched here as a local stop (while we keep trying); after `local_stop_s` of that, out at
-market. A stop refused because it would trigger at once is a stop that was hit: out at once.
+The ladder of a lost stop, each step bounded in time and visible: sent again after a delay that doubles; once as the
+other stop type; after `stop_retry_attempts` watched here as a local stop (while we keep trying); after
+`local_stop_s` of that, out at market. A stop refused because it would trigger at once is a stop that was hit: out at
+once. Where the venue only says "not now" (a halt, a price band) or nothing left this house, nothing is wrong with
+the stop: it is watched here and tried again, and never a reason to sell.
 """
 
 from msgspec.structs import replace
 
 from grodtd.domain.bracket import Bracket, ExitState, LegOrder, OrderState
-from grodtd.domain.events import RequestRefused
+from grodtd.domain.events import RequestNotSent, RequestRefused
 from grodtd.domain.notes import NoteKind, Severity
 from grodtd.domain.orders import Leg, TimeInForce
 from grodtd.domain.policy import NS_PER_S, Plan
+from grodtd.execution.exit_orders import OTHER_TYPE_AFTER, linked, with_order
 from grodtd.execution.order_lifecycle import OrderFact
 from grodtd.execution.terms import Step, Terms
 
 WOULD_TRIGGER = "would_trigger"
-SETTLED_NS = 30 * NS_PER_S
-"""A stop that stood this long before it was lost starts the ladder from the bottom."""
+UNSUPPORTED = "unsupported"
+HALTED = "halted"
+NOT_NOW = frozenset({HALTED, "price_band"})
+"""Refusals that time or the market lifts: they do not climb the ladder."""
+SETTLED_NS = 120 * NS_PER_S
+"""A stop not lost for this long starts the ladder from the bottom; longer than any wait between two attempts."""
 MAX_DOUBLINGS = 6
 
 
@@ -43,7 +50,16 @@ def leave(step: Step, bracket: Bracket, exit_reason: str, why: str) -> Bracket:
     if bracket.exits is ExitState.LEAVE:
         return bracket
     step.tell(NoteKind.LEAVING, Severity.WARNING, exit_reason=exit_reason, why=why)
-    return replace(bracket, exits=ExitState.LEAVE, exit_reason=exit_reason, exit_attempts=0, local_stop_until_ns=None)
+    return replace(
+        bracket,
+        exits=ExitState.LEAVE,
+        exit_reason=exit_reason,
+        exit_attempts=0,
+        rearmed=0,
+        exit_retry_at_ns=None,
+        stop_retry_at_ns=None,
+        local_stop_until_ns=None,
+    )
 
 
 def demote(step: Step, bracket: Bracket, why: str) -> Bracket:
@@ -55,6 +71,8 @@ def demote(step: Step, bracket: Bracket, why: str) -> Bracket:
         bracket,
         plan=Plan.STOP_RESTING,
         plan_reason=f"the stop rests at the venue, the target is watched here: {why}",
+        target_failures=0,
+        target_retry_at_ns=None,
     )
 
 
@@ -64,18 +82,48 @@ def leg_lost(step: Step, bracket: Bracket, terms: Terms, before: LegOrder, after
     Returns it unchanged where the end was asked for.
     """
     leg = after.leg
+    if after.state is OrderState.LOST:
+        step.tell(NoteKind.PROVEN_DEAD, Severity.WARNING, client_order_id=after.client_order_id, leg=leg.value)
     if leg is Leg.ENTRY:
-        step.tell(NoteKind.ENTRY_ENDED, status=after.state.value, cum_qty=after.cum_qty, reason=after.reason)
+        step.tell(NoteKind.ENTRY_ENDED, status=after.state.value, cum_qty=after.cum_qty, reason=after.reason or None)
         return bracket
     if leg is Leg.STOP:
         return _stop_lost(step, bracket, terms, before, after, fact)
     if leg is Leg.TARGET:
         return _target_lost(step, bracket, terms, before, after, fact)
-    swept = after.time_in_force is TimeInForce.IOC and after.state in (OrderState.CANCELED, OrderState.EXPIRED)
-    if swept or after.state is OrderState.LOST:
-        return bracket  # took what was there within its collar; the next attempt is wider
-    wait_ns = backoff_ns(terms.exit_retry_ns, bracket.exit_attempts)
-    return replace(bracket, exit_retry_at_ns=step.now_ns + wait_ns)
+    return _exit_lost(step, bracket, terms, after, fact)
+
+
+def change_refused(
+    step: Step, bracket: Bracket, terms: Terms, before: LegOrder, after: LegOrder, fact: OrderFact
+) -> Bracket:
+    """Return the bracket after the venue would not change an order, which stands as it was.
+
+    A stop that would trigger at its new price was hit. What the venue cannot change at all is cancelled and placed
+    again; anything else is asked for again later, the old order in place meanwhile.
+    """
+    code = refusal_code(fact)
+    if isinstance(fact, RequestNotSent):
+        return with_order(bracket, after, replace(after, amend_retry_at_ns=step.now_ns + terms.requery_ns))
+    failures = after.amend_failures + 1
+    step.tell(
+        NoteKind.CHANGE_REFUSED,
+        Severity.WARNING,
+        client_order_id=after.client_order_id,
+        reason=getattr(fact, "reason", "") or code,
+        failures=failures,
+    )
+    wait_ns = backoff_ns(terms.stop_retry_ns, failures)
+    refused = replace(
+        after,
+        amend_failures=failures,
+        amend_refused=code == UNSUPPORTED,
+        amend_retry_at_ns=step.now_ns + wait_ns,
+    )
+    bracket = with_order(bracket, after, refused)
+    if code == WOULD_TRIGGER and after.leg is Leg.STOP:
+        return leave(step, bracket, "stop", "the stop's new price is through the market already")
+    return bracket
 
 
 def _stop_lost(
@@ -83,33 +131,36 @@ def _stop_lost(
 ) -> Bracket:
     if before.cancel_wanted or bracket.exits is ExitState.LEAVE:
         return bracket
-    code = refusal_code(fact)
     if after.linked_id and _sibling_ended(bracket, after):
         return bracket  # the pair is over because its other leg filled
-    if after.state is OrderState.REJECTED and code == WOULD_TRIGGER:
+    code = refusal_code(fact)
+    refused = after.state is OrderState.REJECTED
+    if refused and code == WOULD_TRIGGER:
         if after.linked_id:
             return demote(step, bracket, "the venue refused the pair: a leg would trigger at once")
         return leave(step, bracket, "stop", "the stop would have triggered at once: the market is through it")
+    if isinstance(fact, RequestNotSent):
+        return replace(bracket, stop_retry_at_ns=step.now_ns + terms.requery_ns)
     if after.state is OrderState.LOST:
-        step.tell(NoteKind.STOP_LOST, Severity.WARNING, client_order_id=after.client_order_id, status="lost")
-        return bracket
-    settled = step.now_ns - before.sent_ns > SETTLED_NS
+        return bracket  # that took its time already: the next one goes at once
+    settled = step.now_ns - bracket.stop_failed_ns > SETTLED_NS
     failures = 1 if settled else bracket.stop_failures + 1
-    refused = after.state is OrderState.REJECTED
     step.tell(
         NoteKind.STOP_REFUSED if refused else NoteKind.STOP_LOST,
         Severity.WARNING if failures < 2 else Severity.ALARM,
         client_order_id=after.client_order_id,
         status=after.state.value,
-        reason=after.reason or code,
+        reason=after.reason or code or None,
         failures=failures,
     )
-    bracket = replace(bracket, stop_failures=failures)
-    if refused and after.linked_id:
+    bracket = replace(bracket, stop_failures=failures, stop_failed_ns=step.now_ns)
+    if refused and after.linked_id and code != HALTED:
         return demote(step, bracket, f"the venue refused the pair: {after.reason or code}")
     if not refused and failures == 1:
         return bracket  # taken away once, by somebody or by the end of a day: put back at once
     bracket = replace(bracket, stop_retry_at_ns=step.now_ns + backoff_ns(terms.stop_retry_ns, failures))
+    if code in NOT_NOW:
+        return replace(bracket, stop_failures=min(failures, OTHER_TYPE_AFTER - 1))
     if failures > terms.policy.protection.stop_retry_attempts and bracket.local_stop_until_ns is None:
         bracket = replace(bracket, local_stop_until_ns=step.now_ns + terms.local_stop_ns)
         step.tell(
@@ -130,15 +181,20 @@ def _target_lost(
         if _sibling_ended(bracket, after):
             return bracket
         return demote(step, bracket, f"the venue dropped the target ({after.state.value})")
-    if bracket.exits is ExitState.TAKE and after.state is not OrderState.REJECTED:
-        return bracket  # what could be taken at the target was taken
-    failures = bracket.target_failures + 1
+    if after.time_in_force is TimeInForce.IOC and after.state in (OrderState.CANCELED, OrderState.EXPIRED):
+        # What could be taken at the target was taken; a thin market there is not tried again at once.
+        return replace(bracket, target_retry_at_ns=step.now_ns + terms.stop_retry_ns)
+    if isinstance(fact, RequestNotSent) or after.state is OrderState.LOST:
+        return replace(bracket, target_retry_at_ns=step.now_ns + terms.requery_ns)
+    code = refusal_code(fact)
+    failures = bracket.target_failures + (0 if code in NOT_NOW else 1)
+    attempts = terms.policy.bracket_orders.retry_attempts
     step.tell(
         NoteKind.TARGET_LOST,
-        Severity.WARNING,
+        Severity.WARNING if failures < attempts else Severity.ALARM,
         client_order_id=after.client_order_id,
         status=after.state.value,
-        reason=after.reason or refusal_code(fact),
+        reason=after.reason or code or None,
         failures=failures,
     )
     bracket = replace(
@@ -146,14 +202,36 @@ def _target_lost(
         target_failures=failures,
         target_retry_at_ns=step.now_ns + backoff_ns(terms.stop_retry_ns, failures),
     )
-    if failures >= terms.policy.bracket_orders.retry_attempts:
-        return demote(step, bracket, f"the target was lost {failures} times")
-    return bracket
+    return demote(step, bracket, f"the target was lost {failures} times") if failures >= attempts else bracket
+
+
+def target_given_up(bracket: Bracket, terms: Terms) -> bool:
+    """Whether the target was refused so often that the stop alone guards, until somebody moves the target."""
+    return bracket.target_failures >= terms.policy.bracket_orders.retry_attempts
+
+
+def _exit_lost(step: Step, bracket: Bracket, terms: Terms, after: LegOrder, fact: OrderFact) -> Bracket:
+    """The order that was to take us out (or to buy back) ended early: the next attempt is wider, or later."""
+    if after.time_in_force is TimeInForce.IOC and after.state in (OrderState.CANCELED, OrderState.EXPIRED):
+        return bracket  # took what was there within its collar; the next attempt is wider
+    if isinstance(fact, RequestNotSent):
+        return replace(bracket, exit_retry_at_ns=step.now_ns + terms.requery_ns)
+    if after.state is OrderState.LOST:
+        return bracket
+    wait_ns = backoff_ns(terms.exit_retry_ns, bracket.exit_attempts)
+    step.tell(
+        NoteKind.EXIT_REFUSED,
+        Severity.ALARM,
+        client_order_id=after.client_order_id,
+        status=after.state.value,
+        reason=after.reason or refusal_code(fact) or None,
+        attempt=bracket.exit_attempts,
+        wait_ns=wait_ns,
+    )
+    return replace(bracket, exit_retry_at_ns=step.now_ns + wait_ns)
 
 
 def _sibling_ended(bracket: Bracket, order: LegOrder) -> bool:
-    """Whether the linked leg has filled at least in part: then the venue ended this one."""
-    for other in bracket.orders:
-        if other.client_order_id == order.linked_id:
-            return other.cum_qty > 0 or not other.alive
-    return False
+    """Whether the linked leg has filled at least in part, or is over: then the venue ended this one."""
+    other = linked(bracket, order)
+    return other is not None and (other.cum_qty > 0 or not other.alive)

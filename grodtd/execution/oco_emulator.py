@@ -8,14 +8,16 @@ All the ifs are in `classify`; `TABLE` is the machine, keyed (what the exits are
 """
 
 from collections.abc import Callable
-from enum import Enum, auto
+from decimal import Decimal
+from enum import StrEnum, auto
 
 from msgspec.structs import replace
 
 from grodtd.domain.bracket import Bracket, ExitState, LegOrder, OrderState
+from grodtd.domain.capabilities import Amend
 from grodtd.domain.errors import Surprise
-from grodtd.domain.notes import NoteKind
-from grodtd.domain.orders import Leg
+from grodtd.domain.notes import NoteKind, Severity
+from grodtd.domain.orders import Leg, TimeInForce
 from grodtd.domain.policy import Plan
 from grodtd.execution import exit_orders
 from grodtd.execution.coverage import Coverage
@@ -23,7 +25,7 @@ from grodtd.execution.ladder import leave
 from grodtd.execution.terms import Step, Terms
 
 
-class Touch(Enum):
+class Touch(StrEnum):
     """What the market did to a level watched here."""
 
     NONE = auto()
@@ -31,7 +33,7 @@ class Touch(Enum):
     STOP = auto()
 
 
-class Trigger(Enum):
+class Trigger(StrEnum):
     """What the facts, taken together, mean for the exits."""
 
     SETTLED = auto()
@@ -42,6 +44,8 @@ class Trigger(Enum):
     """Units without an exit, and the next attempt is not due yet."""
     EXCESS = auto()
     """More may still sell than is open."""
+    LONELY = auto()
+    """Units whose only exit is a target: its stop is gone."""
     TARGET_SHORT = auto()
     """The stop is in place; the resting target is missing or too small."""
     TARGET_EXCESS = auto()
@@ -62,6 +66,8 @@ class Trigger(Enum):
     """The order that takes us out is on its way."""
     MISSED = auto()
     """It ended, and units are left."""
+    REFUSED = auto()
+    """The exit was refused, the next attempt is not due yet, and nothing guards meanwhile."""
 
 
 E, T = ExitState, Trigger
@@ -76,23 +82,21 @@ def nothing(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Brac
 def cover_rest(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """Protect the units that have no exit: an additional stop (or linked pair); merged by amending when it must be."""
     missing = cover.sellable_qty - cover.committed_qty
-    bracket = replace(bracket, stop_retry_at_ns=None)
-    if bracket.plan is Plan.SYNTHETIC:
-        return bracket
+    assert bracket.stop_px is not None
     stops = [order for order in bracket.orders if order.leg is Leg.STOP and order.alive]
-    alone = terms.instrument.sellable(missing, bracket.stop_px) if bracket.stop_px else missing
-    crowded = len(stops) >= terms.policy.protection.max_stops
-    if not alone or crowded:
+    alone = terms.instrument.sellable(missing, bracket.stop_px)
+    if not alone or len(stops) >= terms.policy.protection.max_stops:
         for order in stops:
             total = order.quantity + missing
-            if exit_orders.can_amend(terms, order, total, order.stop_px):
+            if exit_orders.can_amend(terms, order, total, order.stop_px, step.now_ns):
+                step.tell(NoteKind.STOP_GROWN, client_order_id=order.client_order_id, quantity=missing)
                 return exit_orders.amend(
                     step, bracket, terms, order, total, stop_px=order.stop_px, limit_px=order.limit_px
                 )
     if not alone:
         # Too small to stand alone, and nothing here can grow: the newest stop makes room for one that holds both.
         return exit_orders.cancel(step, bracket, stops[-1]) if stops else bracket
-    if exit_orders.uses_pair(bracket):
+    if exit_orders.uses_pair(bracket, terms, alone):
         return exit_orders.place_pair(step, bracket, terms, alone)
     return exit_orders.place_stop(step, bracket, terms, alone)
 
@@ -100,38 +104,40 @@ def cover_rest(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> B
 def shrink_exits(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """Take off what is committed beyond what is open: a partial exit shrinks its sibling, it never kills it."""
     excess = cover.committed_qty - cover.going_qty - cover.sellable_qty
+    if bracket.plan is Plan.PAIR_REDUCE_ONLY and terms.capabilities.amend is Amend.NONE:
+        return exit_orders.renew_smaller(step, bracket, terms, cover)
     local_target = bracket.plan in (Plan.STOP_RESTING, Plan.SYNTHETIC)
     leg = Leg.TARGET if cover.target_qty > 0 and local_target else Leg.STOP  # the stop is the last to go
     return exit_orders.shrink(step, bracket, terms, leg, excess)
 
 
+def cancel_lonely(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """A target whose stop is gone guards nothing: it makes room for a stop."""
+    for order in lonely_targets(bracket):
+        bracket = exit_orders.cancel(step, bracket, order)
+    return bracket
+
+
 def place_target(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """Rest the target beside the stop, for what is open and not yet in a target."""
-    missing = cover.sellable_qty - cover.target_qty
-    alone = terms.instrument.sellable(missing, bracket.target_px) if bracket.target_px else missing
-    bracket = replace(bracket, target_retry_at_ns=None)
-    if alone:
-        return exit_orders.place_target(step, bracket, terms, alone, at_once=False)
-    return bracket
+    missing = _target_missing(bracket, terms, cover)
+    return exit_orders.place_target(step, replace(bracket, target_retry_at_ns=None), terms, missing, at_once=False)
 
 
 def shrink_target(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """Take the resting target down to what is open."""
-    going = sum(
-        (o.leaves_qty for o in bracket.orders if o.leg is Leg.TARGET and o.alive and o.cancel_wanted),
-        start=cover.sellable_qty * 0,
-    )
-    return exit_orders.shrink(step, bracket, terms, Leg.TARGET, cover.target_qty - going - cover.sellable_qty)
+    return exit_orders.shrink(step, bracket, terms, Leg.TARGET, cover.target_qty - cover.sellable_qty)
 
 
 def reprice(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """Move resting exits to the levels in force: in one step where the venue can, else cancel and place again."""
-    for order in bracket.orders:
-        if not _mispriced(order, bracket):
+    for index in range(len(bracket.orders)):
+        order = bracket.orders[index]  # as it is now: a pair's second leg went with its first
+        if not is_mispriced(order, bracket, step.now_ns):
             continue
         stop_px = bracket.stop_px if order.leg is Leg.STOP else None
         limit_px = bracket.target_px if order.leg is Leg.TARGET else None
-        if exit_orders.can_amend(terms, order, order.quantity, stop_px or limit_px):
+        if exit_orders.can_amend(terms, order, order.quantity, stop_px or limit_px, step.now_ns):
             bracket = exit_orders.amend(step, bracket, terms, order, order.quantity, stop_px=stop_px, limit_px=limit_px)
         else:
             bracket = exit_orders.cancel(step, bracket, order)
@@ -155,7 +161,7 @@ def take(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket
 def protect_again(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """The price fell back before we sold everything: the stop returns for what is left."""
     step.tell(NoteKind.TARGET_MISSED, open_qty=cover.open_qty)
-    return cover_rest(step, bracket, terms, cover)
+    return bracket if bracket.plan is Plan.SYNTHETIC else cover_rest(step, bracket, terms, cover)
 
 
 def stop_was_hit(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
@@ -181,11 +187,19 @@ def sell(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket
     return exit_orders.place_exit(step, bracket, terms, cover.sellable_qty)
 
 
+def rearm(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """The venue refused the exit: the stop goes back until the next attempt, once an attempt."""
+    step.tell(NoteKind.STOP_RESTORED, Severity.WARNING, quantity=cover.sellable_qty, stop_px=bracket.stop_px)
+    bracket = replace(bracket, rearmed=bracket.exit_attempts)
+    return exit_orders.place_stop(step, bracket, terms, cover.sellable_qty)
+
+
 TABLE: dict[tuple[ExitState, Trigger], tuple[ExitState, Rule]] = {
     (E.GUARD, T.SETTLED): (E.GUARD, nothing),
     (E.GUARD, T.SHORT): (E.GUARD, cover_rest),
     (E.GUARD, T.WAITING): (E.GUARD, nothing),  # the venue refused the stop; the next attempt has its time
     (E.GUARD, T.EXCESS): (E.GUARD, shrink_exits),
+    (E.GUARD, T.LONELY): (E.GUARD, cancel_lonely),  # the target filled in part, and the venue dropped its stop
     (E.GUARD, T.TARGET_SHORT): (E.GUARD, place_target),
     (E.GUARD, T.TARGET_EXCESS): (E.GUARD, shrink_target),  # the stop filled in part
     (E.GUARD, T.MISPRICED): (E.GUARD, reprice),
@@ -200,7 +214,8 @@ TABLE: dict[tuple[ExitState, Trigger], tuple[ExitState, Rule]] = {
     (E.LEAVE, T.BUSY): (E.LEAVE, get_out),
     (E.LEAVE, T.CLEAR): (E.LEAVE, sell),
     (E.LEAVE, T.SELLING): (E.LEAVE, nothing),
-    (E.LEAVE, T.WAITING): (E.LEAVE, nothing),  # the exit was refused; the next attempt has its time
+    (E.LEAVE, T.REFUSED): (E.LEAVE, rearm),
+    (E.LEAVE, T.WAITING): (E.LEAVE, nothing),  # the next attempt has its time; the stop we put back may rest
 }
 """(what the exits do, what the facts mean) -> (what they do next, the rule that writes the commands)."""
 
@@ -211,56 +226,103 @@ def classify(bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch, now_
     if state is E.GUARD:
         return _classify_guard(bracket, terms, cover, touch, now_ns)
     if state is E.TAKE:
-        if touch is Touch.STOP:
-            return T.CROSSED
-        if any(order.leg is Leg.STOP and order.alive for order in bracket.orders):
-            return T.BUSY
-        if cover.exits_alive:
-            return T.SELLING
-        return T.MISSED if bracket.target_generation > bracket.take_generation else T.CLEAR
-    if any(order.leg is Leg.EXIT and order.alive for order in bracket.orders):
-        return T.SELLING
-    if cover.exits_alive:
-        return T.BUSY
-    if bracket.exit_retry_at_ns is not None and now_ns < bracket.exit_retry_at_ns:
-        return T.WAITING
-    return T.CLEAR
+        return _classify_take(bracket, cover, touch)
+    return _classify_leave(bracket, cover, now_ns)
 
 
 def _classify_guard(bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch, now_ns: int) -> Trigger:
     if touch is Touch.STOP:
         return T.CROSSED
-    if touch is Touch.TARGET:
+    frozen = bool(bracket.frozen_reason)  # then the stop is kept and grown, and all else waits
+    if touch is Touch.TARGET and not frozen:
         return T.TOUCHED
-    open_qty = cover.sellable_qty
-    if cover.committed_qty < open_qty:
+    open_qty, committed_qty = cover.sellable_qty, cover.committed_qty
+    if bracket.plan is Plan.SYNTHETIC and committed_qty <= open_qty:
+        return T.SETTLED  # both levels are watched here
+    if cover.target_qty and cover.stop_qty < open_qty and lonely_targets(bracket) and not frozen:
+        return T.LONELY
+    if committed_qty < open_qty:
         if bracket.local_stop_until_ns is not None and now_ns >= bracket.local_stop_until_ns:
             return T.EXHAUSTED
-        if bracket.plan is Plan.SYNTHETIC:
-            return T.SETTLED  # both levels are watched here
-        if bracket.stop_retry_at_ns is not None and now_ns < bracket.stop_retry_at_ns:
-            return T.WAITING
-        return T.SHORT
-    if cover.committed_qty - cover.going_qty > open_qty:
+        if bracket.stop_retry_at_ns is None or now_ns >= bracket.stop_retry_at_ns:
+            return T.SHORT
+        return T.MISPRICED if _any_mispriced(bracket, now_ns) and not frozen else T.WAITING
+    if frozen:
+        return T.SETTLED
+    if committed_qty - cover.going_qty > open_qty:
         return T.EXCESS
-    if bracket.plan is Plan.PAIR_REDUCE_ONLY and bracket.target_px is not None:
-        if cover.target_qty > open_qty and not _target_going(bracket):
+    if bracket.plan is Plan.PAIR_REDUCE_ONLY and bracket.target_px is not None and not _target_going(bracket):
+        if cover.target_qty > open_qty:
             return T.TARGET_EXCESS
         due = bracket.target_retry_at_ns is None or now_ns >= bracket.target_retry_at_ns
-        if cover.target_qty < open_qty <= cover.protected_qty and due and not _target_going(bracket):
+        if due and open_qty <= cover.protected_qty and _target_missing(bracket, terms, cover):
             return T.TARGET_SHORT
-    if any(_mispriced(order, bracket) for order in bracket.orders):
-        return T.MISPRICED
-    return T.SETTLED
+    return T.MISPRICED if _any_mispriced(bracket, now_ns) else T.SETTLED
 
 
-def _mispriced(order: LegOrder, bracket: Bracket) -> bool:
+def _classify_take(bracket: Bracket, cover: Coverage, touch: Touch) -> Trigger:
+    if touch is Touch.STOP:
+        return T.CROSSED
+    if cover.stop_qty:
+        return T.BUSY
+    if cover.exits_alive:
+        resting = any(
+            o.leg is Leg.TARGET and o.alive and o.time_in_force is not TimeInForce.IOC for o in bracket.orders
+        )
+        return T.BUSY if resting else T.SELLING
+    if bracket.target_generation > bracket.take_generation or bracket.frozen_reason:
+        return T.MISSED
+    return T.CLEAR
+
+
+def _classify_leave(bracket: Bracket, cover: Coverage, now_ns: int) -> Trigger:
+    if any(order.leg is Leg.EXIT and order.alive for order in bracket.orders):
+        return T.SELLING
+    if bracket.exit_retry_at_ns is not None and now_ns < bracket.exit_retry_at_ns:
+        # A stop that was hit would be refused again; any other reason to leave is no reason to stand bare.
+        restorable = bracket.exit_reason != "stop" and bracket.rearmed < bracket.exit_attempts
+        resting = bracket.plan is not Plan.SYNTHETIC
+        return T.REFUSED if restorable and resting and not cover.exits_alive else T.WAITING
+    return T.BUSY if cover.exits_alive else T.CLEAR
+
+
+def is_mispriced(order: LegOrder, bracket: Bracket, now_ns: int) -> bool:
     """Whether a resting exit that nobody is changing stands at another price than the level in force."""
     if order.state is not OrderState.WORKING or order.cancel_wanted:
         return False
     if order.leg is Leg.STOP:
-        return order.stop_px != bracket.stop_px
-    return order.leg is Leg.TARGET and order.limit_px != bracket.target_px
+        mispriced = order.stop_px != bracket.stop_px
+    else:
+        mispriced = order.leg is Leg.TARGET and order.limit_px != bracket.target_px
+    if not mispriced or order.amend_retry_at_ns is None or order.amend_refused:
+        return mispriced
+    return now_ns >= order.amend_retry_at_ns
+
+
+def _any_mispriced(bracket: Bracket, now_ns: int) -> bool:
+    return any(is_mispriced(order, bracket, now_ns) for order in bracket.orders)
+
+
+def _target_missing(bracket: Bracket, terms: Terms, cover: Coverage) -> Decimal:
+    """Units that are open, stand in no target, and are enough to make one."""
+    assert bracket.target_px is not None
+    return terms.instrument.sellable(cover.sellable_qty - cover.target_qty, bracket.target_px)
+
+
+def lonely_targets(bracket: Bracket) -> list[LegOrder]:
+    """Return the resting targets that nobody asked to go and that no living stop stands beside.
+
+    The targets of a reduce-only pair are not: they commit nothing, so their stop comes back beside them.
+    """
+    if bracket.plan is Plan.PAIR_REDUCE_ONLY:
+        return []
+    lonely = []
+    for order in bracket.orders:
+        if order.leg is Leg.TARGET and order.alive and not order.cancel_wanted:
+            sibling = exit_orders.linked(bracket, order)
+            if sibling is None or not sibling.alive:
+                lonely.append(order)
+    return lonely
 
 
 def _target_going(bracket: Bracket) -> bool:

@@ -121,6 +121,9 @@ TABLE: dict[tuple[OrderState, Meaning], OrderState] = {
 
 OrderFact = ExecutionReport | OrderReport | RequestRefused | RequestUnknown | RequestNotSent | OrderNotFound
 
+GIVEN = ":given"
+"""End of the id of an execution that stands for all the fills a bracket began with: the venue lists them by others."""
+
 OVER = frozenset({S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED})
 """States the venue has confirmed as an end."""
 
@@ -248,7 +251,8 @@ def book(order: LegOrder, fact: OrderFact) -> LegOrder:
             return _book_execution(order, fact)
         return replace(order, reported_cum=fact.cum_qty) if fact.cum_qty > order.reported_cum else order
     if type(fact) is OrderReport:
-        if fact.cum_qty > order.reported_cum:
+        news = fact.cum_qty > order.reported_cum
+        if news or (fact.avg_px is not None and order.reported_avg_px is None and fact.cum_qty == order.reported_cum):
             avg_px = fact.avg_px or order.reported_avg_px
             return replace(order, reported_cum=fact.cum_qty, reported_avg_px=avg_px, missed_ns=None)
         if order.missed_ns is not None:
@@ -262,6 +266,8 @@ def _book_execution(order: LegOrder, report: ExecutionReport) -> LegOrder:
     reported_cum = report.cum_qty if report.cum_qty > order.reported_cum else order.reported_cum
     inferred = False
     for known in order.executions:
+        if known.exec_id.endswith(GIVEN) and 0 < report.cum_qty <= known.qty:
+            return order  # one of those we were handed in one figure
         if known.exec_id == report.exec_id:
             if not known.inferred:
                 return order

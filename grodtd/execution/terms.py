@@ -9,8 +9,8 @@ import msgspec
 
 from grodtd.domain.capabilities import Capabilities
 from grodtd.domain.commands import Command
-from grodtd.domain.instrument import Instrument
-from grodtd.domain.money import plain
+from grodtd.domain.instrument import FeeAsset, Instrument
+from grodtd.domain.money import ZERO, plain
 from grodtd.domain.notes import Note, NoteKind, Severity
 from grodtd.domain.policy import Policy, seconds_ns
 
@@ -28,10 +28,14 @@ class Terms(msgspec.Struct, frozen=True, eq=False):
     read_lag_ns: int
     late_ns: int
     """How long after sending an order without `valid_until` may still come to life."""
+    base_fee_rate: Decimal = ZERO
+    """Fee taken out of the units themselves, as a fraction; 0 where fees are money."""
+    fingerprint: str = ""
+    """The policy's, worked out once."""
 
     @classmethod
     def of(cls, policy: Policy, instrument: Instrument, capabilities: Capabilities) -> "Terms":
-        """Work the waits out once."""
+        """Work out once what every fact of a bracket would ask for again."""
         protection = policy.protection
         return cls(
             policy=policy,
@@ -43,6 +47,8 @@ class Terms(msgspec.Struct, frozen=True, eq=False):
             local_stop_ns=seconds_ns(protection.local_stop_s),
             read_lag_ns=seconds_ns(protection.read_lag_s + protection.clock_skew_s),
             late_ns=seconds_ns(capabilities.late_bound_s),
+            fingerprint=policy.fingerprint,
+            base_fee_rate=instrument.fee_rate if instrument.fee_asset is FeeAsset.BASE else ZERO,
         )
 
 
