@@ -117,13 +117,13 @@ async def measure(folder: Path) -> None:
     await journal.close()
     raw.close()
     limit, one = statistics.median(theirs), statistics.median(ours)
-    print(
-        f"one event alone, p50     {one * 1e6:10,.0f} us   bare SQLite commit {limit * 1e6:8,.0f} us    {one / limit:6.2f}x"
-    )
+    show("one event alone, p50", one * 1e6, "us", "bare SQLite commit", limit * 1e6, one / limit)
     rate = statistics.median(load)
-    print(
-        f"{TASKS:,} turns at once      {rate:10,.0f} /s   bare SQLite commit {1 / limit:8,.0f} /s    {rate * limit:6.1f}x"
-    )
+    show(f"{TASKS:,} turns at once", rate, "/s", "bare SQLite commit", 1 / limit, rate * limit)
+
+
+def show(what: str, ours: float, unit: str, against: str, limit: float, ratio: float) -> None:
+    print(f"{what:24} {ours:10,.0f} {unit:3} {against:20} {limit:10,.0f} {unit:3} {ratio:8.2f}x")
 
 
 def measure_bulk(folder: Path) -> None:
@@ -132,9 +132,7 @@ def measure_bulk(folder: Path) -> None:
         theirs.append(bare_bulk(folder / f"bare{turn}.db"))
         ours.append(bulk(folder / f"bulk{turn}.db"))
     ours_rate, limit = statistics.median(ours), statistics.median(theirs)
-    print(
-        f"a replay's journal       {ours_rate:10,.0f} /s   bare executemany   {limit:8,.0f} /s    {ours_rate / limit:6.2f}x"
-    )
+    show("a replay's journal", ours_rate, "/s", "bare executemany", limit, ours_rate / limit)
     started = time.perf_counter()
     count = sum(1 for _ in reading.read(folder / "bulk0.db"))
     rate = count / (time.perf_counter() - started)
@@ -143,7 +141,23 @@ def measure_bulk(folder: Path) -> None:
     count = sum(1 for _ in raw.execute("SELECT * FROM records ORDER BY seq"))
     limit = count / (time.perf_counter() - started)
     raw.close()
-    print(f"read and proven          {rate:10,.0f} /s   bare SELECT        {limit:8,.0f} /s    {rate / limit:6.2f}x")
+    show("read and proven", rate, "/s", "bare SELECT", limit, rate / limit)
+
+
+async def measure_restart(path: Path) -> None:
+    """Open a journal of `BULK` records: proving them all, and from a snapshot 10,000 records before its end."""
+    started = time.perf_counter()
+    journal = SqlJournal(path, account="bench", holder="bench", now_ns=0)
+    whole = time.perf_counter() - started
+    await journal.save_snapshot(bytes(10_000_000), seq=BULK - 10_000, ts_ns=0, layout=1)
+    await journal.close()
+    started = time.perf_counter()
+    journal = SqlJournal(path, account="bench", holder="bench", now_ns=0)
+    assert journal.latest_snapshot(1) is not None
+    count = sum(1 for _ in journal.read(BULK - 10_000))
+    quick = time.perf_counter() - started
+    await journal.close()
+    show(f"open, tail of {count:,}", quick * 1e3, "ms", f"all {BULK:,} proven", whole * 1e3, quick / whole)
 
 
 def main() -> None:
@@ -152,6 +166,7 @@ def main() -> None:
         print(f"journal on {name}, SQLite {sqlite3.sqlite_version}, WAL, synchronous=FULL")
         asyncio.run(measure(Path(name)))
         measure_bulk(Path(name))
+        asyncio.run(measure_restart(Path(name) / "bulk0.db"))
 
 
 if __name__ == "__main__":

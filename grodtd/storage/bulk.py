@@ -64,7 +64,10 @@ class SyncJournal:
         self.flush()
 
     def note(self, about: Mapping[str, str]) -> None:
-        """Keep what the run was made from (input path and SHA-256, options, configuration fingerprint); see `meta`."""
+        """Keep what the run was made from (input path and SHA-256, options, configuration fingerprint).
+
+        `reading.meta` returns it. Raises as `flush`.
+        """
         connection = self._store.connection
         with translated(self.place), connection.begin():
             for key, value in about.items():

@@ -5,6 +5,7 @@ connection, `synchronous_commit` never off. Both are used through SQLAlchemy; th
 and sends its own prepared text.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,8 +45,11 @@ class Database:
         if isinstance(target, str) and "://" in target:
             try:
                 url = make_url(target)
-            except ArgumentError as error:
-                raise ConfigError([f"journal {target!r} is no database URL: {error}"]) from None
+            except (ArgumentError, ValueError):
+                shown = re.sub("://.*@", "://***@", target)
+                raise ConfigError(
+                    [f"journal {shown!r} is no database URL: write postgresql://USER@HOST/NAME"]
+                ) from None
             backend = url.get_backend_name()
             if backend == "sqlite":
                 if not url.database or url.database == ":memory:":
@@ -56,7 +60,7 @@ class Database:
                 self.url = url.set(drivername="postgresql+psycopg")
                 self.place = self.url.render_as_string(hide_password=True)
             else:
-                raise ConfigError([f"journal {target!r}: use a file path, sqlite:///PATH or postgresql://..."])
+                raise ConfigError([f"journal {backend}://...: use a file path, sqlite:///PATH or postgresql://..."])
         else:
             self.path = Path(target).absolute()
         if self.path is not None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from datetime import UTC, datetime
 
 from grodtd.domain.errors import GrodtdError
 
@@ -21,11 +22,10 @@ class JournalLocked(GrodtdError):
 
     def __init__(self, place: str, holder: str, *, until_ns: int | None = None) -> None:
         """`until_ns`: when the other's lease ends unless it renews it, ns since the epoch; None: while it runs."""
-        ends = (
-            f" Its lease runs until {until_ns} ns since the epoch unless it is renewed: stop that instance, or wait."
-            if until_ns is not None
-            else " Stop it before starting another."
-        )
+        ends = " Stop it before starting another."
+        if until_ns is not None:
+            until = datetime.fromtimestamp(until_ns / 1e9, UTC).isoformat(sep=" ", timespec="seconds")
+            ends = f" Its lease runs until {until} unless it renews it: stop that instance, or wait."
         super().__init__(f"{place} is in use by {holder}.{ends}")
         self.place, self.holder, self.until_ns = place, holder, until_ns
 

@@ -7,6 +7,7 @@ on a SQLite file drops that process's locks on it.
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from grodtd.storage.errors import JournalLocked
@@ -30,8 +31,9 @@ class ExclusiveLock:
                 other = os.pread(self._fd, 200, 0).decode("utf-8", "replace").strip() or "another process"
                 os.close(self._fd)
                 raise JournalLocked(str(journal), other) from None
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, f"{holder} (process {os.getpid()})\n".encode(), 0)
+            with suppress(OSError):  # a full disk: the lock holds without a name on it
+                os.ftruncate(self._fd, 0)
+                os.pwrite(self._fd, f"{holder} (process {os.getpid()})\n".encode(), 0)
 
     def release(self) -> None:
         """Let the next one in. The file stays: removing it would let two processes lock two files of one name."""

@@ -55,6 +55,8 @@ def explain(error: BaseException, place: str) -> GrodtdError | None:
         if state in _POSTGRES_DAMAGE:
             return JournalCorrupt(place, f"PostgreSQL says: {words}")
         return JournalUnavailable(_POSTGRES.get(state or "", errno.ECONNREFUSED), place, words)
+    if isinstance(error, UnicodeDecodeError):
+        return JournalCorrupt(place, "a text in it is not text any more")
     if isinstance(error, OSError) and not isinstance(error, GrodtdError):
         return JournalUnavailable(error.errno or errno.EIO, place, str(error))
     return None

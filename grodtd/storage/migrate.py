@@ -34,7 +34,12 @@ def version(connection: Connection, place: str) -> str | None:
 def check(connection: Connection, place: str, latest: str = LATEST) -> str | None:
     """Return the version, None for an empty database. Raises: `JournalTooNew`; `JournalCorrupt` - not one of ours."""
     found = version(connection, place)
-    if found is None or found == latest:
+    if found is None:
+        return None
+    if found == latest:
+        gone = set(metadata.tables) - set(inspect(connection).get_table_names())
+        if gone:
+            raise JournalCorrupt(place, f"its table {', '.join(sorted(gone))} is gone")
         return found
     if not found.isdigit():
         raise JournalCorrupt(place, f"its schema version reads {found!r}")

@@ -4,7 +4,6 @@ Not for two threads at once: whoever holds it (`SqlJournal`'s writer thread, or 
 """
 
 import errno
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain as flatten
@@ -14,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from grodtd.storage import reading, wal
+from grodtd.storage import files, reading
 from grodtd.storage.chain import GENESIS, Row
 from grodtd.storage.database import Database, driver
 from grodtd.storage.errors import JournalCorrupt, JournalLocked, JournalUnavailable, LeaseLost
@@ -55,13 +54,14 @@ class Store:
         self.database = Database(target)
         self.place = self.database.place
         self._durable = durable
-        self._lock = _locked(self.database, holder)
+        self._lock: ExclusiveLock | None = None
         self._connection: Connection | None = None
         self.last_seq, self.last_checksum = 0, GENESIS
         try:
             with translated(self.place):
-                remarks = self._look_at_the_log()
-                created = _create(self.database)
+                if self.database.path:
+                    self._lock = ExclusiveLock(self.database.path, holder)
+                remarks, created = files.prepare(self.database.path) if self.database.path else ([], False)
                 before, _ = upgrade(self.connection, self.place)
                 self.opening = self._check(created or before is None, remarks, quick=quick)
         except BaseException as error:
@@ -176,27 +176,6 @@ class Store:
         row = f"({', '.join('?' * _COLUMNS)})"
         return self.database.sql(_INSERT + ", ".join([row] * size))
 
-    def _look_at_the_log(self) -> list[str]:
-        path = self.database.path
-        if path is None:
-            return []
-        log = path.with_name(path.name + "-wal")
-        found = wal.leftover(log)
-        if not path.exists():
-            if found is not None:
-                raise JournalCorrupt(self.place, f"the file is gone, but its write-ahead log {log.name} is there")
-            return []
-        if path.stat().st_size == 0:
-            raise JournalCorrupt(self.place, "the file is empty, and a journal never is")
-        if found is None:
-            return []
-        if found.damage:
-            raise JournalCorrupt(self.place, f"its write-ahead log {log.name} is not whole: {found.damage}")
-        if not found.frames:
-            return []
-        torn = f"{found.frames} page(s) of a commit that was never acknowledged are dropped"
-        return [f"{self.place}: the end of the write-ahead log was torn; {torn}"]
-
     def _check(self, created: bool, remarks: list[str], *, quick: bool) -> Opening:
         with self.connection.begin():
             snapshot, told = latest(self.connection) if quick else (None, [])
@@ -204,31 +183,3 @@ class Store:
             self.last_seq, self.last_checksum = reading.check_records(self.database, self.connection, after)
         remarks.extend(f"{self.place}: {line}" for line in told)
         return Opening(created, self.last_seq, after, tuple(remarks))
-
-
-def _locked(database: Database, holder: str) -> ExclusiveLock | None:
-    if database.path is None:
-        return None
-    with translated(database.place):
-        return ExclusiveLock(database.path, holder)
-
-
-def _create(database: Database) -> bool:
-    """Make a new journal beside its place and move it there whole: an empty or half-made file then means damage."""
-    path = database.path
-    if path is None or path.exists():
-        return False
-    young = path.with_name(path.name + ".new")
-    for name in (young, *(young.with_name(young.name + end) for end in ("-wal", "-shm", "-journal"))):
-        name.unlink(missing_ok=True)
-    # Nobody else's business what is traded; SQLite gives its log the same mode.
-    os.close(os.open(young, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    with Database(young).writing() as connection, translated(database.place):
-        upgrade(connection, database.place)
-    young.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return True

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from grodtd.domain.errors import ConfigError
-from grodtd.storage import reading, wal
+from grodtd.storage import files, reading
 from grodtd.storage.database import Database, driver
 from grodtd.storage.errors import JournalCorrupt, JournalLocked, JournalNotFound
 from grodtd.storage.exclusive import ExclusiveLock
@@ -97,11 +97,6 @@ def _check_log(path: Path) -> tuple[str, ...]:
         # A daemon is writing its log at this moment, and looked at it when it started; or nothing can write there.
         return ()
     try:
-        left = wal.leftover(path.with_name(path.name + "-wal"))
+        return tuple(files.look(path))
     finally:
         lock.release()
-    if left is None or not (left.damage or left.frames):
-        return ()
-    if left.damage:
-        raise JournalCorrupt(str(path), f"its write-ahead log is not whole: {left.damage}")
-    return (f"{path}: its write-ahead log ends in {left.frames} page(s) of a commit that was never acknowledged",)

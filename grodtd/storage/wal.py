@@ -46,35 +46,83 @@ def _inspect(data: mmap.mmap) -> Leftover:
         return Leftover(0, frames=1)
     magic, _version, page_size = struct.unpack_from(">III", data)
     order = {_LITTLE: "<II", _BIG: ">II"}.get(magic)
-    sums: Sums = struct.unpack_from(">II", data, 24)
-    if order is None or _add(data[:24], (0, 0), order) != sums:
+    header_sums = struct.unpack_from(">II", data, 24)
+    if order is None or _add(data[:24], (0, 0), order) != header_sums:
         # The header is synced before the first frame is written: frames behind a bad one were acknowledged.
         return Leftover(0, frames=1) if len(data) == _HEADER else Leftover(0, damage="its header is damaged")
-    salts, frame_size = data[16:24], _FRAME_HEADER + page_size
-    frames = good = 0
-    at = _HEADER
-    while at + frame_size <= len(data) and data[at + 8 : at + 16] == salts:
-        sums = _add(data[at + _FRAME_HEADER : at + frame_size], _add(data[at : at + 8], sums, order), order)
-        if sums != struct.unpack_from(">II", data, at + 16):
+    salts, size = data[16:24], _FRAME_HEADER + page_size
+    sums: Sums = header_sums
+    good, good_sums, at = 0, sums, _HEADER
+    while at + size <= len(data) and data[at + 8 : at + 16] == salts:
+        frame = _frame(data, at, size)
+        sums = frame.after(sums, order)
+        if sums != frame.stored:
             break
-        frames += 1
-        if data[at + 4 : at + 8] != _NO_COMMIT:
-            good = frames
-        at += frame_size
-    return _beyond(data, good, salts, frame_size)
+        at += size
+        if frame.commits:
+            good, good_sums = (at - _HEADER) // size, sums
+    return _beyond(data, good, good_sums, salts, size, order)
 
 
-def _beyond(data: mmap.mmap, good: int, salts: bytes, frame_size: int) -> Leftover:
-    """Judge what follows the last good transaction."""
-    commits: list[bool] = []
-    for at in range(_HEADER + good * frame_size, len(data), frame_size):
-        whole = at + frame_size <= len(data)
-        # Frames with other salts are remains of an earlier round of this file, long since in the database.
-        if not whole or data[at + 8 : at + 16] == salts:
-            commits.append(whole and data[at + 4 : at + 8] != _NO_COMMIT)
-    if any(commits[:-1]):
-        return Leftover(good, len(commits), damage=f"frame {good + 1} is damaged, and acknowledged records follow it")
-    return Leftover(good, len(commits))
+def _beyond(data: mmap.mmap, good: int, sums: Sums, salts: bytes, size: int, order: str) -> Leftover:
+    """Judge what follows the last good transaction, up to the last frame of this round.
+
+    Frames with other salts are remains of an earlier round of the file, long since in the database. Frames of this
+    round may be remains too, of a commit that failed and was written again, shorter. Remains do not continue each
+    other's checksum. Transactions that were acknowledged do, across a damaged frame as well: from the checksum it holds
+    when the rest of it was hit, from the one it should hold when that was.
+    """
+    starts = range(_HEADER + good * size, len(data), size)
+    ours = [at + size > len(data) or data[at + 8 : at + 16] == salts for at in starts]
+    count = len(ours) - ours[::-1].index(True) if True in ours else 0
+    runs = [_Run(sums, [])]
+    for number, at in enumerate(starts[:count], good + 1):
+        if at + size > len(data):
+            break
+        frame = _frame(data, at, size)
+        after = [(frame.after(run.sums, order), run) for run in runs]
+        going_on = next((run for computed, run in after if computed == frame.stored), None)
+        if going_on is None:
+            across = [_Run(computed, [*run.frames, frame], damaged=True) for computed, run in after if not run.damaged]
+            runs = [*across, _Run(frame.stored, [frame])]
+            continue
+        if going_on.ended_before(frame):
+            return Leftover(
+                good, count, damage=f"a frame before the {number}th is damaged, and acknowledged ones follow"
+            )
+        runs = [_Run(frame.stored, [*going_on.frames, frame])]
+    return Leftover(good, count)
+
+
+class _Frame(msgspec.Struct, frozen=True):
+    head: bytes
+    page: bytes
+    commits: bool
+    stored: Sums
+    content: bytes
+
+    def after(self, sums: Sums, order: str) -> Sums:
+        return _add(self.content, _add(self.head, sums, order), order)
+
+
+class _Run(msgspec.Struct, frozen=True):
+    """Frames that continue each other's checksum, and what the next one should start from."""
+
+    sums: Sums
+    frames: list[_Frame]
+    damaged: bool = False
+
+    def ended_before(self, frame: _Frame) -> bool:
+        """Whether a transaction ended in here: by its mark, or because one transaction has a page only once."""
+        return bool(self.frames) and (
+            self.frames[-1].commits or any(before.page == frame.page for before in self.frames)
+        )
+
+
+def _frame(data: mmap.mmap, at: int, size: int) -> _Frame:
+    stored: Sums = struct.unpack_from(">II", data, at + 16)
+    content = data[at + _FRAME_HEADER : at + size]
+    return _Frame(data[at : at + 8], data[at : at + 4], data[at + 4 : at + 8] != _NO_COMMIT, stored, content)
 
 
 def _add(words: bytes, sums: Sums, order: str) -> Sums:

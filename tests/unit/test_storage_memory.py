@@ -37,6 +37,7 @@ def test_what_was_not_committed_is_lost_in_a_crash():
     assert (journal.last_seq, journal.durable_seq, journal.pending) == (3, 2, 1)
     reborn = MemoryJournal(journal.crash())
     assert seqs(reborn) == [1, 2]
+    assert (journal.last_seq, journal.pending) == (2, 0)
     reborn.append([fact(3)])  # the number is free again
     commit(reborn)
     assert seqs(reborn) == [1, 2, 3]
