@@ -63,8 +63,10 @@ def main() -> int:
         broken = list(itertools.chain.from_iterable(pool.map(crash, single + double, chunksize=16)))
         caught = dict(pool.map(mutant, [m.name for m in MUTANTS]))
     lines += [
-        f"{len(single)} single deaths (every write, commit and send of the scripted life in each profile) and "
-        f"{len(double)} double deaths (again 1 to 21 boundaries later): {len(broken)} violations.",
+        (
+            f"{len(single)} single deaths (every write, commit and send of the scripted life in each profile) and "
+            f"{len(double)} double deaths (again 1 to 21 boundaries later): {len(broken)} violations."
+        ),
         "",
         *(f"- {what}" for what in broken[:20]),
         "## Deliberate faults",

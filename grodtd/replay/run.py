@@ -203,7 +203,7 @@ def drive(
     reading: Callable[[str, int], VolatilityReading],
     entries: Sequence[Entry],
     model: FillModel,
-    sink: Sink,
+    sink: Sink | None,
     progress: Progress | None = None,
 ) -> list[Life]:
     """Replay some entries under one fill model through a fresh engine."""
@@ -295,13 +295,9 @@ def _pnl_by_model(
         if model is inputs.options.model or not doubtful:
             found[model.value] = summary.pnl
             continue
-        again = drive(inputs, feed, reading, doubtful, model, _nowhere)
+        again = drive(inputs, feed, reading, doubtful, model, None)
         found[model.value] = settled + summarize(_rows(again, feed, inputs.instrument)).pnl
     return found
-
-
-def _nowhere(records: object) -> None:
-    """A replay on the side leaves no journal."""
 
 
 def write(out: Path, replayed: Replayed) -> None:

@@ -21,8 +21,8 @@ Sink = Callable[[Sequence[Record]], None]
 class Turn:
     """An engine and the journal it writes to. `sequence` is that of the last record written."""
 
-    def __init__(self, engine: Engine, sink: Sink, sequence: int = 0) -> None:
-        """Write records to `sink`, numbered from `sequence` + 1."""
+    def __init__(self, engine: Engine, sink: Sink | None, sequence: int = 0) -> None:
+        """Write records to `sink`, numbered from `sequence` + 1; None: nobody keeps them, so none are made."""
         self.engine = engine
         self.sequence = sequence
         self._sink = sink
@@ -35,7 +35,7 @@ class Turn:
         nothing changed and nothing written, where the engine refuses.
         """
         outcome = self.engine.process(event)
-        if outcome.journal:
+        if outcome.journal and self._sink is not None:
             self._sink(self._records(event, outcome))
         return outcome
 
