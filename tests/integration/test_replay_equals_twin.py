@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from itertools import islice
+from itertools import islice, zip_longest
 
 import pytest
 
@@ -155,22 +155,35 @@ def twin_rows(market: Scenario, fill_model: str) -> list[dict[str, str]]:
     return replay(market.bars, market.entries, market.config, fill_model)
 
 
-def assert_equal(market: Scenario, fill_model: str, ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> None:
-    """Compare row by row; a difference is told with both rows, the entry and the configuration."""
-    if theirs:
-        assert tuple(ours[0] if ours else ()) == COLUMNS
-    for ours_row, twins_row in zip(ours, theirs, strict=False):
-        wrong = [name for name in COLUMNS if ours_row[name] != twins_row[name]]
-        if wrong:
-            lines = [f"{market.name}, {fill_model}: {', '.join(wrong)}"]
-            lines += [f"  {name:13} ours {ours_row[name]!r:30} twin {twins_row[name]!r}" for name in COLUMNS]
-            pytest.fail("\n".join([*lines, f"  {market.config}"]), pytrace=False)
-    assert len(ours) == len(theirs), f"{market.name}, {fill_model}: rows"
+def difference(market: Scenario, fill_model: str, ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> str:
+    """Tell the first row that differs, with all of its columns and the configuration; nothing where none does."""
+    for at, (our_row, twins_row) in enumerate(zip_longest(ours, theirs, fillvalue={})):
+        wrong = [name for name in COLUMNS if our_row.get(name) != twins_row.get(name)]
+        if wrong or (our_row and tuple(our_row) != COLUMNS):
+            lines = [f"{market.name}, {fill_model}, row {at + 1}: {', '.join(wrong)}"]
+            lines += [
+                f"{'* ' if name in wrong else '  '}{name:14}ours {our_row.get(name)!r:28} twin {twins_row.get(name)!r}"
+                for name in COLUMNS
+            ]
+            return "\n".join([*lines, f"  {market.config}"])
+    return ""
 
 
-def compare(folder, market: Scenario, fill_model: str, entries: str = "") -> None:
-    ours = product_rows(folder / market.name / fill_model, market, fill_model, entries)
-    assert_equal(market, fill_model, ours, twin_rows(market, fill_model))
+def compare(folder, market: Scenario, fill_model: str, entries: str = "") -> str:
+    """Run both on one market and tell the difference."""
+    try:
+        ours = product_rows(folder / market.name / fill_model, market, fill_model, entries)
+    except Exception as error:
+        error.add_note(f"in {market.name}, {fill_model}: {market.config}")
+        raise
+    return difference(market, fill_model, ours, twin_rows(market, fill_model))
+
+
+def agree(*differences: str) -> None:
+    """Fail with how many markets differ, and the first three of them."""
+    told = [words for words in differences if words]
+    if told:
+        pytest.fail(f"{len(told)} of {len(differences)} markets differ\n" + "\n".join(told[:3]), pytrace=False)
 
 
 # ------------------------------------------------------------------ random markets
@@ -180,14 +193,14 @@ def compare(folder, market: Scenario, fill_model: str, entries: str = "") -> Non
 @pytest.mark.parametrize("first_seed", range(0, PATHS, PATHS_AT_ONCE))
 def test_random_markets(tmp_path, first_seed, model):
     """Longs and shorts, priced or not, with and without levels, in bars built to touch them."""
-    for seed in range(first_seed, first_seed + PATHS_AT_ONCE):
-        compare(tmp_path, bars_scenario(seed), model)
+    seeds = range(first_seed, first_seed + PATHS_AT_ONCE)
+    agree(*(compare(tmp_path, bars_scenario(seed), model) for seed in seeds))
 
 
 @pytest.mark.parametrize("first_seed", range(0, QUOTE_PATHS, QUOTE_PATHS_AT_ONCE))
 def test_random_quotes(tmp_path, first_seed):
-    for seed in range(first_seed, first_seed + QUOTE_PATHS_AT_ONCE):
-        compare(tmp_path, quotes_scenario(seed), "pessimistic")
+    seeds = range(first_seed, first_seed + QUOTE_PATHS_AT_ONCE)
+    agree(*(compare(tmp_path, quotes_scenario(seed), "pessimistic") for seed in seeds))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -210,15 +223,14 @@ def test_one_market_with_every_pair_of_levels(tmp_path, model):
         for stop in (-20, -7, -2, -1, 0, 1, 2, 7, 20)
         for target in (-20, -7, -1, 1, 7, 20)
     ]
-    compare(tmp_path, replace(market, name="grid", bars=bars, entries=entries), model)
+    agree(compare(tmp_path, replace(market, name="grid", bars=bars, entries=entries), model))
 
 
 @pytest.mark.parametrize("rule", ["every:1", "every:7:sell", "ema-cross:3,8", "ema-cross:1,2"])
 def test_rules_that_make_entries(tmp_path, rule):
-    for seed in range(10):
-        market = bars_scenario(seed)
-        market = replace(market, entries=entries_of(rule, market))
-        compare(tmp_path, market, "path", rule)
+    markets = [bars_scenario(seed) for seed in range(10)]
+    markets = [replace(market, entries=entries_of(rule, market)) for market in markets]
+    agree(*(compare(tmp_path, market, "path", rule) for market in markets))
 
 
 def entries_of(rule: str, market: Scenario) -> list[TwinEntry]:
@@ -289,8 +301,7 @@ def test_recorded_bars(tmp_path, shared_data, recording):
     market = Scenario("recorded", symbol, config, [], recorded_bars(shared_data / f"{recording.file}.csv.gz", 0))
     market = replace(market, entries=entries_of(recording.rule, market))
     assert len(market.entries) > 100
-    for model in MODELS:
-        compare(tmp_path, market, model, recording.rule)
+    agree(*(compare(tmp_path, market, model, recording.rule) for model in MODELS))
 
 
 @pytest.mark.slow
@@ -304,4 +315,4 @@ def test_recorded_ticks(tmp_path, shared_data):
         for quote in quotes[500::1500]
         for side in ("buy", "sell")
     ]
-    compare(tmp_path, Scenario("ticks", "EURUSD", config, entries, [], quotes), "pessimistic")
+    agree(compare(tmp_path, Scenario("ticks", "EURUSD", config, entries, [], quotes), "pessimistic"))

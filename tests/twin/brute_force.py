@@ -15,9 +15,9 @@ Numbers and columns
      target on a tick moves a tick.
   C  EMA form of the ATR: alpha 2/(period + 1), first value the mean of the first `period` true ranges
      (TA-Lib's EMA).
-  D  `max_gap_bars`: two neighbours among the last `period + 1` bars are more than `max_gap_bars + 1`
-     spacings apart. The recursion goes on over the gap; its values are only not used while the gap is among
-     those bars.
+  D  `max_gap_bars`: two neighbours more than `max_gap_bars + 1` spacings apart end one run of bars and
+     begin another, and an average knows its own run only: behind the gap it starts anew, after `period + 1`
+     bars.
   E  The median of ATR% is over the bars, among the last `volatility_lookback`, that have a usable ATR:
      there, not zero, no gap. Without a usable ATR now the factor is 1.0.
   F  The most common spacing: of several equally common the smallest. A file of one bar covers that instant
@@ -28,11 +28,12 @@ Numbers and columns
 
 Levels
   H  Given levels are rounded like computed ones (stop towards the entry, target away), being levels.
-  I  The wrong-side test looks at the rounded level: a given stop that rounds onto the entry counts as hit.
-     The `min_stop_ticks` move is for computed stops, the fallback's included.
-  J  A bracket with a wrong-side stop has no risk to measure by: r_multiple, mae_r and mfe_r are empty. Its
-     target is still shown: given, or ratio x |entry - stop| to the winning side. On the last bar it is
-     `open` like any other.
+  I  The wrong-side test looks at the price as given. A stop given on the right side that would round onto
+     the entry, or past it, is the first tick on the losing side; `min_stop_ticks` is for computed stops
+     (the fallback's included).
+  J  A bracket with a wrong-side stop has no risk to measure by: r_multiple, mae_r and mfe_r are empty, and
+     so is a target that was not given; `ratio` is still the policy's. On the last bar it is `open` like any
+     other.
   K  With a given stop `atr` is still shown where there is one, and `fallback` is false even where there is
      none.
   L  A given target on the wrong side is simply a target the next open is through.
@@ -42,14 +43,15 @@ Levels
 Fees, lots and what is left
   O  The fee of a quote-fee venue is fee_rate x price x quantity x contract_multiplier per side. An open
      bracket has paid its entry's fee only.
-  P  A base fee is taken from the entry: fee_rate x quantity. The exit pays none (a sale is paid in quote
-     currency). The same for a short, as its mirror.
+  P  A base fee is taken from the entry: fee_rate x quantity. The exit pays in what it receives, quote
+     currency, like any other. The same for a short, as its mirror.
   Q  What can be sold is floor_to_lot(quantity - base fee), whatever the fee asset. The rest (fee + dust) is
      one `residue` row with the last exit's time and price, so that the quantities sum to the entry. Its
      r_multiple, mae_r and mfe_r are empty, ambiguous false; its pnl is the dust marked at that price less
      what the fee coins had cost at the entry price (less the dust's share of the entry's quote fee): all
      rows together are the money that was made.
-  R  A bracket still open shows one `open` row with all that was not sold, fee and dust included.
+  R  A bracket still open shows one `open` row with all that was not sold, fee and dust included; its pnl is
+     what is held marked at the last close, less what the fee coins had cost.
   S  Nothing sellable at all: one `residue` row, exit columns empty, marked like an open one.
 
 Excursions
@@ -219,14 +221,21 @@ def atr_at_each_bar(bars: Sequence[TwinBar], period: int, method: str) -> list[D
 
 def usable_atrs(bars: Sequence[TwinBar], config: TwinConfig) -> list[Decimal | None]:
     """Return the ATR each bar offers a new bracket, to 12 digits; None where the fallback stands in."""
-    spacing = spacing_ns(bars)
-    usable: list[Decimal | None] = []
-    for index, atr in enumerate(atr_at_each_bar(bars, config.period, config.method)):
-        needed = bars[max(0, index - config.period) : index + 1]
-        holes = [after.time_ns - before.time_ns for before, after in itertools.pairwise(needed)]
-        torn = config.max_gap_bars is not None and any(h > (config.max_gap_bars + 1) * spacing for h in holes)
-        usable.append(None if atr is None or atr == 0 or torn else TWELVE.create_decimal(atr))
-    return usable
+    atrs: list[Decimal | None] = []
+    for run in runs_without_gaps(bars, config.max_gap_bars):
+        atrs += atr_at_each_bar(run, config.period, config.method)
+    return [TWELVE.create_decimal(atr) if atr else None for atr in atrs]
+
+
+def runs_without_gaps(bars: Sequence[TwinBar], max_gap_bars: int | None) -> list[list[TwinBar]]:
+    """Return the bars cut wherever more than `max_gap_bars` of them are missing (D)."""
+    longest = None if max_gap_bars is None else (max_gap_bars + 1) * spacing_ns(bars)
+    runs: list[list[TwinBar]] = []
+    for bar in bars:
+        if not runs or (longest is not None and bar.time_ns - runs[-1][-1].time_ns > longest):
+            runs.append([])
+        runs[-1].append(bar)
+    return runs
 
 
 def volatility_factor(bars: Sequence[TwinBar], atrs: Atrs, config: TwinConfig) -> Decimal:
@@ -260,7 +269,7 @@ class Levels:
     """What a bracket begins with."""
 
     stop: Decimal
-    target: Decimal
+    target: Decimal | None
     atr: Decimal | None
     ratio: Decimal | None
     fallback: bool
@@ -291,24 +300,26 @@ def initial_levels(
     fallback = False
     if entry.stop_price is not None:
         stop = rounded(entry.stop_price, config.tick)
-        wrong_side = stop >= entry_price if long else stop <= entry_price
+        wrong_side = entry.stop_price >= entry_price if long else entry.stop_price <= entry_price
+        shift = Decimal(0) if wrong_side else config.tick
     else:
         fallback = atr is None
         distance = entry_price * config.fallback_percentage if atr is None else config.multiplier * atr
         stop = rounded(entry_price - distance if long else entry_price + distance, config.tick)
         shift = config.min_stop_ticks * config.tick
-        if long and stop >= entry_price:
-            stop -= shift
-        if not long and stop <= entry_price:
-            stop += shift
         wrong_side = False
+    if long and stop >= entry_price:
+        stop -= shift
+    if not long and stop <= entry_price:
+        stop += shift
     ratio = None
     target = entry.target_price
     if target is None:
         ratio = ratio_of(entry.symbol, bars, atrs, config)
         reward = ratio * abs(entry_price - stop)
         target = entry_price + reward if long else entry_price - reward
-    return Levels(stop, rounded(target, config.tick), atr, ratio, fallback, wrong_side)
+        target = None if wrong_side else target
+    return Levels(stop, target and rounded(target, config.tick), atr, ratio, fallback, wrong_side)
 
 
 # ------------------------------------------------------------------ matching
@@ -475,7 +486,9 @@ def money(trade: Trade, price: Decimal, quantity: Decimal, config: TwinConfig, *
     gain = price - trade.entry_price if trade.long else trade.entry_price - price
     value = Fraction(gain)
     if config.fee_asset == "quote":
-        value -= Fraction(config.fee_rate) * Fraction(trade.entry_price + (price if sold else 0))
+        value -= Fraction(config.fee_rate) * Fraction(trade.entry_price)
+    if sold:
+        value -= Fraction(config.fee_rate) * Fraction(price)
     return value * Fraction(quantity) * Fraction(config.contract_multiplier)
 
 
@@ -489,7 +502,7 @@ def rows_of(trade: Trade, bars: Sequence[TwinBar], config: TwinConfig) -> list[d
         "entry_time": iso(bars[trade.entry_index].time_ns),
         "entry_price": plain(trade.entry_price),
         "stop_price": plain(levels.stop),
-        "target_price": plain(levels.target),
+        "target_price": "" if levels.target is None else plain(levels.target),
         "atr": six(levels.atr),
         "ratio": six(levels.ratio),
         "fallback": "true" if levels.fallback else "false",
@@ -538,7 +551,8 @@ def base_fee(entry: TwinEntry, config: TwinConfig) -> Decimal:
 def begin(entry: TwinEntry, at: int, price: Decimal, levels: Levels, config: TwinConfig) -> Trade:
     """Return the bracket of an entry that was filled at `price` in the bar (or quote) with index `at`."""
     sellable = round_down(entry.quantity - base_fee(entry, config), config.lot)
-    return Trade(entry, at, price, levels, sellable, levels.stop, [Target(levels.target, sellable)])
+    targets = [] if levels.target is None else [Target(levels.target, sellable)]
+    return Trade(entry, at, price, levels, sellable, levels.stop, targets)
 
 
 def named(entries: Sequence[TwinEntry]) -> list[TwinEntry]:

@@ -219,7 +219,7 @@ def levels_of(entry: TwinEntry, bars: list[TwinBar], config: TwinConfig) -> list
             usable_atrs(recent, config),
             config,
         )
-        return [levels.stop, levels.target]
+        return [level for level in (levels.stop, levels.target) if level is not None]
 
 
 def bars_scenario(seed: int, count: int = 120) -> Scenario:

@@ -240,6 +240,10 @@ def test_an_empty_file_or_block_sets_nothing(loaded, text):
     assert set(map(str, configuration.origins.values())) == {"built-in default"}
 
 
+def test_a_file_from_an_editor_that_marks_utf_8_loads(loaded):
+    assert loaded({"trade_exit": "\ufeff" + PERIOD.format(21)}).policies["default"].atr.period == 21
+
+
 def test_the_day_rolls_at_midnight_utc_unless_told_otherwise(loaded):
     assert loaded({"trade_exit": ""}).day_rolls_at == time(0, 0)
     assert loaded({"trade_exit": "trade_exit: {day_rolls_at: 21:30}"}).day_rolls_at == time(21, 30)
@@ -362,17 +366,58 @@ def test_a_length_of_time_reads_back_as_it_is_shown(seconds):
 
 
 WORDS = st.sampled_from(
-    [*"{}[]:-#'\"&*!|>%@`,?~\t\n\0\u2028", ": ", "\n  ", "\n    ", "- ", "&a ", "*a", "!!str ", "---\n", "<<"]
-    + ["risk_reward", "trade_exit", "atr", "period", "strategies", "scalp", "default", "max_ratio"]
-    + ["symbol_specific_ratios", "[key]", "14", "-1", "1e999", "0x1F", "null", "yes", "5m", "\ud800", "\ufeff"]
+    [
+        *"{}[]:-#'\"&*!|>%@`,?~\t\n\0\u2028",
+        ": ",
+        "\n  ",
+        "\n    ",
+        "- ",
+        "&a ",
+        "*a",
+        "!!str ",
+        "---\n",
+        "<<",
+        "risk_reward",
+        "trade_exit",
+        "atr",
+        "period",
+        "strategies",
+        "scalp",
+        "default",
+        "max_ratio",
+        "symbol_specific_ratios",
+        "[key]",
+        "14",
+        "-1",
+        "1e999",
+        "0x1F",
+        "null",
+        "yes",
+        "5m",
+        "\ud800",
+        "\ufeff",
+    ]
 )
 SOUP = st.lists(WORDS, max_size=25).map("".join)
 BLOCKS = st.recursive(
     st.sampled_from(["14", "-1", "x", "'14'", "null", "[1]", "5m"]),
     lambda inner: st.dictionaries(
         st.sampled_from(
-            ["risk_reward", "trade_exit", "atr", "period", "strategies", "scalp", "default"]
-            + ["symbol_specific_ratios", '"[key]"', '""', '"a b"', "max_ratio", "protection"]
+            [
+                "risk_reward",
+                "trade_exit",
+                "atr",
+                "period",
+                "strategies",
+                "scalp",
+                "default",
+                "symbol_specific_ratios",
+                '"[key]"',
+                '""',
+                '"a b"',
+                "max_ratio",
+                "protection",
+            ]
         ),
         inner,
         max_size=3,

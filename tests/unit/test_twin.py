@@ -201,8 +201,8 @@ def only(bars, entry, config=None, model="pessimistic"):
 @pytest.mark.parametrize("short", [False, True], ids=["long", "short"])
 @pytest.mark.parametrize(
     ("stop", "first_open"),
-    [("101", "102"), ("100", "103"), ("101", "95"), ("99.999", "104")],
-    ids=["above the entry", "at the entry", "above, next open lower", "rounds onto the entry"],
+    [("101", "102"), ("100", "103"), ("101", "95"), ("100.001", "104")],
+    ids=["above the entry", "at the entry", "above, next open lower", "a hair above"],
 )
 def test_a_stop_on_the_wrong_side_is_out_at_the_next_open(stop, first_open, short):
     bars = bars_of("100 100 100 100", f"{first_open} 140 60 100")
@@ -213,8 +213,22 @@ def test_a_stop_on_the_wrong_side_is_out_at_the_next_open(stop, first_open, shor
         row = only(bars, entry, model=model)
         assert story(row, short=short) == f"stop {first_open} in bar 1"
         assert (row["r_multiple"], row["mae_r"], row["mfe_r"], row["fallback"]) == ("", "", "", "false")
+        assert (row["target_price"], row["ratio"]) == ("", "1.500000")
     gain = 10 * (Decimal(first_open) - 100)
     assert Decimal(row["pnl"]) == gain
+
+
+@pytest.mark.parametrize("short", [False, True], ids=["long", "short"])
+@pytest.mark.parametrize(
+    ("entry_px", "given", "expected"), [("100", "99.999", Decimal("99.99")), ("100.004", "100.002", Decimal(100))]
+)
+def test_a_stop_given_on_the_right_side_never_rounds_to_the_wrong_one(entry_px, given, expected, short):
+    bars, entry = bars_of(f"100 101 99 {entry_px}"), replace(LONG, stop_price=Decimal(given), target_price=None)
+    if short:
+        bars, entry = mirror(bars, entry)
+    row = only(bars, entry, TwinConfig(min_stop_ticks=5))  # a matter of the tick, not of min_stop_ticks
+    stop = Decimal(row["stop_price"])
+    assert (200 - stop if short else stop) == expected
 
 
 def test_a_target_on_the_wrong_side_is_taken_at_the_next_open():
@@ -289,7 +303,11 @@ def test_a_base_fee_leaves_less_to_sell_and_the_rest_is_residue():
     # 23: buy 30, fee 0.03: 29.97 held, 29.9 sold at 110, 0.07 dust.
     bars = bars_of("100 100 100 100", "100 112 99 105", "105 106 104 105")
     sold, residue = replay(bars, [replace(LONG, quantity=Decimal(30))], COINS, "pessimistic")
-    assert (sold["quantity"], sold["exit_reason"], sold["pnl"]) == ("29.9", "target", "299.000000")
+    assert (sold["quantity"], sold["exit_reason"], sold["pnl"]) == (
+        "29.9",
+        "target",
+        "295.711000",
+    )  # 29.9 x 10 - 0.1 % of 3289
     assert (residue["quantity"], residue["exit_reason"]) == ("0.1", "residue")
     assert (residue["exit_time"], residue["exit_price"]) == (sold["exit_time"], "110")
     assert residue["pnl"] == "-2.300000"  # 0.07 dust gained 0.70; 0.03 coins of fee had cost 3.00
