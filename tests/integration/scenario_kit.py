@@ -25,6 +25,7 @@ from grodtd.domain.events import (
     CapabilitiesLearned,
     FlattenRequested,
     InstrumentsLoaded,
+    LevelsChangeRequested,
     OrderNotFound,
     PoliciesLoaded,
     RequestRefused,
@@ -32,10 +33,10 @@ from grodtd.domain.events import (
     TimerFired,
 )
 from grodtd.domain.instrument import Instrument
-from grodtd.domain.market import Bar, Quote
+from grodtd.domain.market import Bar, Quote, VolatilityReading
 from grodtd.domain.money import plain
 from grodtd.domain.notes import NoteKind, Severity
-from grodtd.domain.orders import NewOrder, OrderStatus, OrderType, Side
+from grodtd.domain.orders import FINAL_STATUSES, NewOrder, OrderStatus, OrderType, Side
 from grodtd.domain.policy import NS_PER_S, Plan, Policy, ProtectionPolicy
 from grodtd.execution.coverage import Coverage, measure
 from grodtd.execution.enhanced_engine import Engine
@@ -128,7 +129,15 @@ class Story:
         self.late = []
         self.fates = []
         self.down = False
-        self.reports_held = self.requests_held = self.deaf = False
+        self.reports_held = self.requests_held = False
+        self.deaf = False
+        """The stream of reports is dead, and nothing says so."""
+        self.forgetful = False
+        """The venue finds no order that has ended."""
+        self.blind = False
+        """The venue finds no order at all: asked for one, or to cancel one, it knows none."""
+        self.refusals = []
+        """Codes of what the venue refused of itself."""
         self._busy = False
         protection = {"allow_synthetic": world.plan is Plan.SYNTHETIC, **(protection or {})}
         policy = Policy(protection=ProtectionPolicy(**protection))
@@ -141,9 +150,9 @@ class Story:
 
     # ------------------------------------------------------------ what the trader does
 
-    def enter(self, quantity=10, px=100, *, stop=90, target=110):
-        """Ask for protection, then send the entry, a limit."""
-        self._request(quantity, stop, target)
+    def enter(self, quantity=10, px=100, *, stop=90, target=110, atr=None):
+        """Ask for protection, then send the entry, a limit. Without a stop it comes from `atr`."""
+        self._request(quantity, stop, target, atr)
         entry = NewOrder(ENTRY_ID, "X", self.side, OrderType.LIMIT, d(quantity), limit_px=self.px(px))
         self._venue(SubmitOrder("", entry))
         return self
@@ -166,12 +175,18 @@ class Story:
         self.take(FlattenRequested(BRACKET_ID, "by hand", ts_event_ns=self.now_ns, ts_received_ns=self.now_ns))
         return self
 
+    def move_stop(self, px):
+        """Bring the stop closer, by name."""
+        now_ns = self._tick()
+        self.take(LevelsChangeRequested(BRACKET_ID, stop_px=self.px(px), ts_event_ns=now_ns, ts_received_ns=now_ns))
+        return self
+
     def trades_elsewhere(self, quantity):
         """Somebody moves the account's position by hand."""
         self._push(self.venue.adjust_position("X", self._signed(d(quantity)), self._tick()))
         return self
 
-    def _request(self, quantity, stop, target, filled=0, px=None):
+    def _request(self, quantity, stop, target, atr):
         now_ns = self._tick()
         self.take(
             BracketRequested(
@@ -180,10 +195,9 @@ class Story:
                 self.side,
                 d(quantity),
                 ENTRY_ID,
-                d(filled),
-                self.px(px),
                 stop_px=self.px(stop),
                 target_px=self.px(target),
+                reading=VolatilityReading(atr_px=d(atr)),
                 account_qty=self.venue.position("X"),
                 ts_event_ns=now_ns,
                 ts_received_ns=now_ns,
@@ -192,10 +206,14 @@ class Story:
 
     # ------------------------------------------------------------ what the market does
 
-    def price(self, px, size=None, *, seen=True):
-        """The market is at `px`, `size` units wanted and offered there. Not `seen`: the price feed does not tell us."""
+    def price(self, px, size=None, *, offered=None, seen=True):
+        """The market is at `px`, `size` units wanted there, and `offered` (else as many) offered.
+
+        Not `seen`: the price feed does not tell us.
+        """
         now_ns = self._tick()
-        quote = Quote("X", self.px(px), self.px(px), now_ns, now_ns, d(size), d(size))
+        sizes = d(size), d(size if offered is None else offered)
+        quote = Quote("X", self.px(px), self.px(px), now_ns, now_ns, *(sizes[::-1] if self.mirrored else sizes))
         self._push(self.venue.on_quote(quote))
         if seen:
             self.take(quote)
@@ -246,6 +264,17 @@ class Story:
         for fact in facts * (2 if twice else 1):
             self.take(fact)
         self._pump()
+        return self
+
+    def send(self, count):
+        """Let the first `count` requests that were held go out; the rest stay."""
+        for _ in range(count):
+            self._send(self.outbox.popleft())
+        return self
+
+    def entry_unknown(self):
+        """Sending the entry had no answer."""
+        self.take(RequestUnknown(ENTRY_ID, "submit", "no answer", "", self._tick(), self.now_ns))
         return self
 
     def drop_reports(self):
@@ -480,11 +509,19 @@ class Story:
         return ""
 
     def _venue(self, command):
+        if self.blind and isinstance(command, CancelOrder):
+            self._refused(command, Refused("no such order", code="unknown_order"))
+            return
         try:
             reports = self.venue.apply(command, self.now_ns)
         except Refused as refused:
-            reports = refusals(command, refused, self.now_ns)
-        self._push(reports)
+            self._refused(command, refused)
+        else:
+            self._push(reports)
+
+    def _refused(self, command, refused):
+        self.refusals.append(refused.code)
+        self._push(refusals(command, refused, self.now_ns))
 
     def _push(self, reports):
         self.wire.extend(reports)
@@ -494,11 +531,18 @@ class Story:
             self.wire.clear()
         self._pump()
 
+    def look_up(self, client_order_id):
+        """What the venue says of an order when asked for it."""
+        report = self.venue.order(client_order_id)
+        if self.blind or (self.forgetful and report is not None and report.status in FINAL_STATUSES):
+            return None
+        return report
+
     def _answer(self, client_order_id):
         """What the runtime makes of a query: the order's fills, then its state; not found only without either."""
         fills = [fill for fill in self.venue.fills(0) if fill.client_order_id == client_order_id]
         facts = executions_of(fills, self.now_ns)
-        report = self.venue.order(client_order_id)
+        report = self.look_up(client_order_id)
         if report is not None:
             facts.append(report)
         elif not fills:
@@ -535,7 +579,7 @@ class _Account:
         return self._venue.fills(since_ns)
 
     async def order(self, client_order_id):
-        return self._venue.order(client_order_id)
+        return self._story.look_up(client_order_id)
 
     async def position(self, symbol):
         return self._venue.position(symbol)

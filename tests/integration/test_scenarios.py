@@ -4,17 +4,20 @@ Told as a long of 10: in at 100, stop 90, target 110. A short is the same in the
 """
 
 from decimal import Decimal
+from itertools import permutations
 
 import pytest
 from msgspec.structs import replace
 
 from grodtd.domain.bracket import Phase
+from grodtd.domain.instrument import FeeAsset
 from grodtd.domain.notes import NoteKind
 from grodtd.domain.policy import Plan
 from grodtd.venue.bar_matching import FillModel
 from grodtd.venue.profiles import MARGIN
 from tests.integration.scenario_kit import (
     BARE_WORLD,
+    BOTH_REST,
     EVERYWHERE,
     MARGIN_OCO_WORLD,
     MARGIN_WORLD,
@@ -27,6 +30,8 @@ from tests.integration.scenario_kit import (
     World,
     at,
 )
+
+COINS = {"fee_rate": "0.001", "fee_asset": FeeAsset.BASE}
 
 
 class TestScenario1EntryFills:
@@ -430,6 +435,198 @@ class TestScenario19StopThroughTheMarketAtPlacement:
         assert _sold(story) == 10
         story.over()
         assert story.bracket.exit_reason == "stop"
+
+
+class TestScenario20Killed:
+    """The process dies at the worst moment; after the restart the exits are right, and there is one of each."""
+
+    @at(*EVERYWHERE)
+    def test_with_the_entry_resting(self, begin):
+        story = begin().enter(10).kill().restart()
+        assert story.sent == []
+
+        story.price(100).guarded(10)
+
+    @at(*EVERYWHERE)
+    def test_and_the_entry_fills_while_we_are_down(self, begin):
+        begin().enter(10).kill().price(100).restart().wait(60).guarded(10)
+
+    @at(*EVERYWHERE)
+    def test_with_the_entry_partly_filled(self, begin):
+        story = begin().enter(10).price(100, size=4).kill().restart().wait(60).guarded(4)
+
+        story.price(100, size=6).guarded(10)
+
+    @at(*EVERYWHERE)
+    def test_and_more_of_it_fills_while_we_are_down(self, begin):
+        begin().enter(10).price(100, size=4).kill().price(100, size=6).restart().wait(60).guarded(10)
+
+    @at(*STOPS_REST)
+    def test_before_the_stop_was_sent(self, begin):
+        story = begin().enter(10).hold_requests().price(100)
+        assert story.resting() == ""
+
+        story.kill().restart().wait(60).guarded(10)
+
+    @at(*STOPS_REST)
+    def test_between_the_stop_and_the_word_that_it_rests(self, begin):
+        story = begin().enter(10).price(100, size=4)
+        story.hold_reports().price(100, size=6)
+
+        story.kill().restart().wait(60).guarded(10)
+
+    @at(PERP_WORLD)
+    def test_between_the_stop_and_the_target(self, begin):
+        story = begin().enter(10).hold_requests().price(100)
+        story.hold_reports().send(1).kill()
+        assert story.resting() == "stop 10 @ 90"
+
+        story.restart().wait(60).guarded(10)
+
+    @at(*STOPS_REST)
+    def test_between_the_targets_fill_and_the_stops_cancel(self, begin):
+        story = begin().hold(10).hold_requests().price(110).kill().restart()
+        story.price(110).wait(60)
+
+        story.over("target 10 @ 110")
+
+    @at(*STOPS_REST)
+    def test_while_the_stop_fills(self, begin):
+        begin().hold(10).kill().price(90).restart().wait(60).over("stop 10 @ 90")
+
+    @at(*EVERYWHERE)
+    def test_twice_in_a_row(self, begin):
+        begin().enter(10).price(100, size=4).kill().restart().kill().restart().wait(60).guarded(4)
+
+
+class TestScenario21ClosedWhileDown:
+    """The position was closed at the venue while we were down: what rests is cancelled, nothing is put back."""
+
+    @at(*BOTH_REST)
+    def test_by_its_target(self, begin):
+        story = begin().hold(10)
+        sent = list(story.sent)
+
+        story.kill().price(110).restart().wait(60).over("target 10 @ 110")
+
+        assert [request for request in story.sent[len(sent) :] if not request.startswith("cancel")] == []
+
+    @at(PERP_WORLD)
+    def test_in_part_by_its_target(self, begin):
+        begin().hold(10).kill().price(110, size=4).price(105).restart().wait(60).guarded(6)
+
+
+class TestScenario22EntryTimedOut:
+    """The entry's submit timed out, and it is among no open orders because it filled: its fills are found."""
+
+    @at(*EVERYWHERE)
+    def test_the_fills_are_searched_and_guarded(self, begin):
+        story = begin().enter(10).hold_reports().price(100).drop_reports()
+        assert story.cover.open_qty == 0
+
+        story.entry_unknown().wait(5)
+
+        story.guarded(10)
+        assert not [request for request in story.sent if "E1" in request]
+
+    @at(*EVERYWHERE)
+    def test_a_reconciliation_finds_them_as_well(self, begin):
+        story = begin().enter(10).hold_reports().price(100).drop_reports()
+
+        story.reconcile().wait(5).guarded(10)
+
+
+class TestScenario23FeesInCoins:
+    """A spot account that locks what it offers, 0.1 % fee in coins, 30 bought: 29.97 are held, 29.97 are guarded."""
+
+    @pytest.mark.parametrize(("lot", "sellable"), [("0.01", "29.97"), ("0.1", "29.9"), ("1", "29")])
+    @at(SPOT_WORLD)
+    def test_the_exits_are_for_what_is_left_in_whole_lots(self, begin, lot, sellable):
+        story = begin(lot_size=lot, **COINS).hold(30)
+
+        assert story.position == Decimal("29.97")
+        assert story.resting() == f"stop {sellable} @ 90"
+        assert story.cover.protected_qty == Decimal(sellable)
+        story.quiet()
+
+    @pytest.mark.parametrize("fills", [(10, 10, 10), (1, 29), (29, 1)])
+    @at(SPOT_WORLD, OCO_WORLD)
+    def test_in_however_many_pieces_it_came(self, begin, fills):
+        story = begin(lot_size="0.01", **COINS).enter(30)
+        for size in fills:
+            story.price(100, size=size)
+
+        story.wait(5).guarded("29.97")
+
+    @pytest.mark.parametrize(("px", "trade"), [(110, "target 29.9 @ 110"), (90, "stop 29.9 @ 90")])
+    @at(SPOT_WORLD)
+    def test_the_rest_is_named_and_left_not_tried_for_ever(self, begin, px, trade):
+        story = begin(lot_size="0.1", min_notional=5, **COINS).hold(30).price(px).wait(600)
+
+        assert story.position == Decimal("0.07")
+        assert story.trades() == [trade]
+        assert story.bracket.phase is Phase.RESIDUE
+        assert story.told(NoteKind.RESIDUE) == 1
+        assert story.venue.open_orders() == []
+        assert story.engine.next_deadline_ns is None
+
+
+class TestScenario25ReportsTwiceAndOutOfOrder:
+    """Reports that come twice, again, or in another order change nothing."""
+
+    @at(*EVERYWHERE)
+    def test_everything_twice(self, begin):
+        story = begin().enter(10).hold_reports().price(100, size=4).price(100, size=6)
+        story.deliver(twice=True).wait(60).guarded(10)
+
+        story.hold_reports().price(110)
+        story.deliver(twice=True).price(110).wait(60).over()
+        assert _sold(story) == 10
+
+    @at(*EVERYWHERE)
+    def test_the_whole_day_again_after_a_reconnect(self, begin):
+        story = begin().enter(10).price(100, size=4).price(100, size=6).price(110, size=4).price(105).wait(5)
+        sent = list(story.sent)
+
+        story.replay_reports().replay_reports().guarded(6)
+        assert story.sent == sent
+
+    @at(*EVERYWHERE)
+    def test_the_day_again_after_the_end(self, begin):
+        story = begin().hold(10).price(90)
+        sent = list(story.sent)
+
+        story.replay_reports().wait(60).over()
+        assert story.sent == sent
+
+    @pytest.mark.parametrize("order", list(permutations(range(3))))
+    @at(*EVERYWHERE)
+    def test_later_fills_of_the_entry_in_any_order(self, begin, order):
+        story = begin().enter(10).price(100, size=4)
+        story.hold_reports().price(100, size=2).price(100, size=1).price(100, size=3)
+
+        story.deliver(order).wait(60).guarded(10)
+
+    @pytest.mark.parametrize("order", list(permutations(range(3))))
+    @at(MARGIN_WORLD, SPOT_WORLD)
+    def test_fills_of_the_stop_in_any_order(self, begin, order):
+        story = begin().hold(10).hold_reports().price(90, size=3).price(90, size=3).price(90, size=3)
+        assert len(story.wire) == 3
+
+        story.deliver(order).wait(60)
+
+        assert (story.position, story.cover.open_qty, story.cover.protected_qty) == (1, 1, 1)
+        story.price(90).over("stop 3 @ 90", "stop 3 @ 90", "stop 3 @ 90", "stop 1 @ 90")
+
+    @at(*STOPS_REST)
+    def test_the_stops_fill_before_its_acknowledgement(self, begin):
+        story = begin().enter(10).hold_requests().price(100)
+        story.hold_reports().send(1).price(90)
+
+        story.deliver("backwards").wait(60)
+
+        assert _sold(story) == 10
+        story.over()
 
 
 def _sold(story):
