@@ -124,7 +124,7 @@ class Clock(Protocol):
         ...
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One line of the journal. `seq` counts from 1 without gaps; `kind` is fact, command or note."""
 
     seq: int

@@ -41,7 +41,7 @@ IN_FLIGHT = frozenset({OrderState.SENT, OrderState.UNSURE})
 """States in which we do not yet know that the venue holds the order."""
 
 
-class Execution(msgspec.Struct, frozen=True):
+class Execution(msgspec.Struct, frozen=True, gc=False):
     """One fill of an order, kept to drop its duplicates and to undo it when it is busted; or such a bust."""
 
     exec_id: str
@@ -55,7 +55,7 @@ class Execution(msgspec.Struct, frozen=True):
     """Known only from its bust, which overtook it: its own report is still to come."""
 
 
-class LegOrder(msgspec.Struct, frozen=True):
+class LegOrder(msgspec.Struct, frozen=True, gc=False):
     """One order of a bracket: what we asked for, and what became of it."""
 
     leg: Leg
@@ -191,7 +191,7 @@ class ExitState(StrEnum):
     """Everything resting goes, then a marketable exit sells what is open."""
 
 
-class Levels(msgspec.Struct, frozen=True):
+class Levels(msgspec.Struct, frozen=True, gc=False):
     """The plan of a trade, fixed when its first unit filled. Prices in quote currency per unit."""
 
     entry_px: Decimal
@@ -209,7 +209,7 @@ class Levels(msgspec.Struct, frozen=True):
         return abs(self.entry_px - self.stop_px)
 
 
-class Bracket(msgspec.Struct, frozen=True):
+class Bracket(msgspec.Struct, frozen=True, gc=False):
     """One position under care. `stop_px` and `target_px` are the levels in force; `levels` the initial plan."""
 
     bracket_id: str

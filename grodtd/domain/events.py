@@ -15,14 +15,14 @@ from grodtd.domain.orders import ExecutionReport, OrderReport, Side
 from grodtd.domain.policy import Policy
 
 
-class PoliciesLoaded(msgspec.Struct, frozen=True, tag=True):
+class PoliciesLoaded(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The configuration in force from now on: one policy a strategy, `default` always among them."""
 
     policies: dict[str, Policy]
     ts_received_ns: int = 0
 
 
-class RunStarted(msgspec.Struct, frozen=True, tag=True):
+class RunStarted(msgspec.Struct, frozen=True, tag=True, gc=False):
     """A run began: what it is and what it was given, so that its journal can be repeated.
 
     For a replay `inputs` holds each file's path and SHA-256; `options` the command's, as text.
@@ -37,21 +37,21 @@ class RunStarted(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class InstrumentsLoaded(msgspec.Struct, frozen=True, tag=True):
+class InstrumentsLoaded(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Trading rules of symbols, new or refreshed."""
 
     instruments: tuple[Instrument, ...]
     ts_received_ns: int = 0
 
 
-class CapabilitiesLearned(msgspec.Struct, frozen=True, tag=True):
+class CapabilitiesLearned(msgspec.Struct, frozen=True, tag=True, gc=False):
     """What the connected venue can do."""
 
     capabilities: Capabilities
     ts_received_ns: int = 0
 
 
-class BracketRequested(msgspec.Struct, frozen=True, tag=True):
+class BracketRequested(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Somebody wants a position looked after: one that exists (`filled_qty` > 0), or an entry order's to come.
 
     Levels are computed from `reading` and the policy unless given. `quantity` is the whole entry's, units.
@@ -79,7 +79,7 @@ class BracketRequested(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class RequestRefused(msgspec.Struct, frozen=True, tag=True):
+class RequestRefused(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The venue refused a request of ours, definitively: nothing happened. `code` is our stable word for why."""
 
     client_order_id: str
@@ -92,7 +92,7 @@ class RequestRefused(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class RequestUnknown(msgspec.Struct, frozen=True, tag=True):
+class RequestUnknown(msgspec.Struct, frozen=True, tag=True, gc=False):
     """A request had no answer: it may have happened, or may happen late."""
 
     client_order_id: str
@@ -103,7 +103,7 @@ class RequestUnknown(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class RequestNotSent(msgspec.Struct, frozen=True, tag=True):
+class RequestNotSent(msgspec.Struct, frozen=True, tag=True, gc=False):
     """A request provably never left this process."""
 
     client_order_id: str
@@ -114,7 +114,7 @@ class RequestNotSent(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class OrderNotFound(msgspec.Struct, frozen=True, tag=True):
+class OrderNotFound(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The venue answered a query that it knows no such order, and no fill of it either.
 
     Not proof by itself: the question was put at `asked_ns`, and the answer may be `read_lag_s` old.
@@ -126,7 +126,7 @@ class OrderNotFound(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class BracketReconciled(msgspec.Struct, frozen=True, tag=True):
+class BracketReconciled(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Every order of a bracket was asked for at the venue, and the answers were handed in before this."""
 
     bracket_id: str
@@ -134,7 +134,7 @@ class BracketReconciled(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class PositionReported(msgspec.Struct, frozen=True, tag=True):
+class PositionReported(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The account's signed position in one symbol; not all of it need be ours."""
 
     symbol: str
@@ -143,7 +143,7 @@ class PositionReported(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class LinkStatus(msgspec.Struct, frozen=True, tag=True):
+class LinkStatus(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The connection to the venue came up or went down."""
 
     up: bool
@@ -152,14 +152,14 @@ class LinkStatus(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class TimerFired(msgspec.Struct, frozen=True, tag=True):
+class TimerFired(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Time has reached a deadline the engine asked to be woken at."""
 
     ts_event_ns: int
     ts_received_ns: int
 
 
-class LevelsChangeRequested(msgspec.Struct, frozen=True, tag=True):
+class LevelsChangeRequested(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Move a stop or a target by hand. A stop is loosened only with `allow_loosen` and a reason."""
 
     bracket_id: str
@@ -171,7 +171,7 @@ class LevelsChangeRequested(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class ReleaseRequested(msgspec.Struct, frozen=True, tag=True):
+class ReleaseRequested(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Stop looking after a bracket: our exits are cancelled unless `keep_orders`, the position stays."""
 
     bracket_id: str
@@ -181,7 +181,7 @@ class ReleaseRequested(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class FlattenRequested(msgspec.Struct, frozen=True, tag=True):
+class FlattenRequested(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Get out of a bracket now, whatever its levels. `exit_reason` lands in its record."""
 
     bracket_id: str
@@ -193,7 +193,7 @@ class FlattenRequested(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class EntriesPaused(msgspec.Struct, frozen=True, tag=True):
+class EntriesPaused(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Kill switch: no new brackets, no new entries. Stops keep working."""
 
     reason: str = ""
@@ -201,7 +201,7 @@ class EntriesPaused(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class EntriesResumed(msgspec.Struct, frozen=True, tag=True):
+class EntriesResumed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """New brackets are welcome again."""
 
     reason: str = ""

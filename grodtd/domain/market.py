@@ -7,7 +7,7 @@ import msgspec
 from grodtd.domain.orders import Side
 
 
-class Quote(msgspec.Struct, frozen=True, tag=True):
+class Quote(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Best bid and ask, quote currency per unit. A trade feed sends its price as both."""
 
     symbol: str
@@ -29,7 +29,7 @@ class Quote(msgspec.Struct, frozen=True, tag=True):
         return self.bid > self.ask
 
 
-class Bar(msgspec.Struct, frozen=True, tag=True):
+class Bar(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Open, high, low and close over [time, time + interval); `ts_event_ns` is the bar's open."""
 
     symbol: str
@@ -41,7 +41,7 @@ class Bar(msgspec.Struct, frozen=True, tag=True):
     volume: Decimal | None = None
 
 
-class VolatilityReading(msgspec.Struct, frozen=True):
+class VolatilityReading(msgspec.Struct, frozen=True, gc=False):
     """What the bars said when a bracket began: the facts its levels are computed from.
 
     `atr_px` None means no usable ATR (`why_no_atr` says why): the fallback percentage applies.

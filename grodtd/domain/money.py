@@ -4,6 +4,7 @@ Everything here is `Decimal`; a float must be converted at the edge (see `from_f
 """
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from functools import lru_cache
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -60,6 +61,7 @@ def is_multiple(value: Decimal, step: Decimal) -> bool:
     return not value % step
 
 
+@lru_cache(maxsize=4096)
 def plain(value: Decimal) -> str:
     """Write a Decimal without exponent and without trailing zeros, as files and messages want it.
 

@@ -61,7 +61,7 @@ class Severity(StrEnum):
     ALARM = "alarm"
 
 
-class Note(msgspec.Struct, frozen=True, tag=True):
+class Note(msgspec.Struct, frozen=True, tag=True, gc=False):
     """One decision: which bracket, when, what kind, and the numbers it rests on (already as text)."""
 
     kind: NoteKind

@@ -80,7 +80,7 @@ FINAL_STATUSES = frozenset(
 )
 
 
-class NewOrder(msgspec.Struct, frozen=True):
+class NewOrder(msgspec.Struct, frozen=True, gc=False):
     """An order we want at the venue. `quantity` is the whole order's, units; prices in quote currency.
 
     On a replace, `quantity` is the total for the chain, fills of the earlier generations included
@@ -100,7 +100,7 @@ class NewOrder(msgspec.Struct, frozen=True):
     """The venue drops the order if it arrives later than this (where it supports that)."""
 
 
-class OrderReport(msgspec.Struct, frozen=True, tag=True):
+class OrderReport(msgspec.Struct, frozen=True, tag=True, gc=False):
     """A snapshot of one order: the answer to a submit, a cancel, a replace or a query.
 
     `cum_qty` carries over a chain of replaces. A snapshot never says which executions it is made of.
@@ -118,7 +118,7 @@ class OrderReport(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class ExecutionReport(msgspec.Struct, frozen=True, tag=True):
+class ExecutionReport(msgspec.Struct, frozen=True, tag=True, gc=False):
     """One thing that happened to an order at the venue, pushed to us.
 
     A fill has `exec_id`, `last_qty` > 0 and `last_px`; a trade bust has `exec_ref_id` naming the execution
@@ -141,7 +141,7 @@ class ExecutionReport(msgspec.Struct, frozen=True, tag=True):
     ts_received_ns: int = 0
 
 
-class Fill(msgspec.Struct, frozen=True):
+class Fill(msgspec.Struct, frozen=True, gc=False):
     """One execution out of the account's history (`Broker.fills`)."""
 
     exec_id: str

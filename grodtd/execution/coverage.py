@@ -20,7 +20,7 @@ RESTING = frozenset({OrderState.WORKING, OrderState.CANCELLING, OrderState.REPLA
 """States in which the venue is known to hold the order."""
 
 
-class Coverage(msgspec.Struct):
+class Coverage(msgspec.Struct, gc=False):
     """A bracket's quantities at one instant, units. Built by `measure`."""
 
     entry_qty: Decimal = ZERO

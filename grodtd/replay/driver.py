@@ -4,6 +4,7 @@ Brackets are independent, so only the moments at which one of them is touched ar
 bracket's next moment, and a queue keeps them in time order. At one index exits come before entries.
 """
 
+import gc
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -105,6 +106,17 @@ class Driver:
 
     def run(self, entries: Sequence[Entry], progress: Progress | None = None) -> list[Life]:
         """Replay every entry to its end (or the prices' end) and return their lives in order of entry."""
+        # What a replay makes has no cycles: counting references frees it, and looking for cycles among a million
+        # records costs a third of the time.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return self._run(entries, progress)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _run(self, entries: Sequence[Entry], progress: Progress | None) -> list[Life]:
         pending = sorted(entries, key=lambda entry: (entry.index, entry.order))
         for done, entry in enumerate(pending, 1):
             self._exits_until(entry.index)

@@ -16,7 +16,7 @@ from grodtd.domain.events import RunStarted
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import VolatilityReading
 from grodtd.domain.money import ONE, ZERO
-from grodtd.domain.policy import Policy
+from grodtd.domain.policy import Policy, RatioStrategy
 from grodtd.execution.enhanced_engine import Engine
 from grodtd.replay.columns import BadRow, Progress, complaint
 from grodtd.replay.driver import Driver, Entry, Life
@@ -34,6 +34,9 @@ from grodtd.replay.summary_file import RunFacts, summary_json, write_summary
 from grodtd.replay.volatility import MINUTE_NS, AtrSeries, atr_series, bars_from_quotes
 from grodtd.runtime.turn import Sink, Turn
 from grodtd.venue.bar_matching import FillModel
+
+FOLLOWS_VOLATILITY = frozenset({RatioStrategy.VOLATILITY_BASED, RatioStrategy.ADAPTIVE_RATIO})
+"""Strategies that look at the median ATR%; for the others it need not be worked out."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,7 @@ def _readings(inputs: Inputs) -> Callable[[str, int], VolatilityReading]:
     series: dict[object, AtrSeries] = {}
     by_strategy: dict[str, AtrSeries] = {}
     for name, policy in inputs.configuration.policies.items():
-        lookback = policy.risk_reward.volatility_lookback
+        lookback = policy.risk_reward.volatility_lookback if policy.risk_reward.strategy in FOLLOWS_VOLATILITY else 0
         key = (policy.atr, lookback)
         if key not in series:
             series[key] = atr_series(inputs.bars, policy.atr, lookback)
