@@ -168,12 +168,12 @@ def play(seed: int, kills: int, folder: Path) -> Episode:
         worker.start("working")
         control.ask("calm")
         began = time.monotonic()
-        calm = _wait(control, _uncovered)
+        calm = _wait(control, uncovered)
         episode.settled_s = time.monotonic() - began
-        episode.violations += _uncovered(calm)
+        episode.violations += uncovered(calm)
         control.ask("fall")
-        end = _wait(control, _left)
-        episode.violations += _left(end)
+        end = _wait(control, left)
+        episode.violations += left(end)
         worker.kill()
         control.close()
         _check_all(episode, end, journal)
@@ -204,7 +204,7 @@ def _brackets_of(truth: Truth) -> dict[str, Decimal]:
     return held
 
 
-def _uncovered(truth: Truth) -> list[str]:
+def uncovered(truth: Truth) -> list[str]:
     """What is wrong with an account that had its time: each position covered by its size, nothing else resting."""
     found = []
     stops: Counter[str] = Counter()
@@ -230,7 +230,7 @@ def _uncovered(truth: Truth) -> list[str]:
     return found
 
 
-def _left(truth: Truth) -> list[str]:
+def left(truth: Truth) -> list[str]:
     """What is left after the market went through every stop."""
     found = [f"left: {bracket_id} holds {units}" for bracket_id, units in _brackets_of(truth).items() if units]
     return found + [f"left: {report.client_order_id} rests" for report in truth.open_orders]
