@@ -225,8 +225,10 @@ def uncovered(truth: Truth) -> list[str]:
         elif not units and stops[bracket_id]:
             found.append(f"orphan: stops of {stops[bracket_id]} for {bracket_id}, which holds nothing")
     found += [f"orphan: {name} rests" for name in others]
-    if abs(truth.position) != sum(held.values()):
-        found.append(f"oversold: the account holds {truth.position}, the brackets {sum(held.values())}")
+    signs = {entry.bracket_id: entry.side.sign for entry in truth.entries}
+    owned = sum(units * signs[bracket_id] for bracket_id, units in held.items())
+    if truth.position != owned:
+        found.append(f"oversold: the account holds {truth.position}, the brackets {owned}")
     return found
 
 
