@@ -189,6 +189,13 @@ class TestScenario9TargetFillsInPart:
         assert story.trades() == ["target 4 @ 110"]
         story.guarded(6)
 
+    @at(*BOTH_REST)
+    def test_whichever_report_comes_first(self, begin):
+        """Where the venue ends the stop with the target's first fill, that end may be the first we hear."""
+        story = begin().hold(10).hold_reports().price(110, size=4)
+
+        story.deliver("backwards").price(105).wait(5).guarded(6)
+
 
 class TestScenario10ThenTheStopFires:
     """After 4 of 10 at the target the stop fires: it fills exactly 6."""
