@@ -107,7 +107,7 @@ def bare_bulk(path: Path) -> float:
 
 
 async def our_stream(journal: SqlJournal) -> float:
-    """Events/s as a runner takes them from a broker: one by one, none waits, whoever must be durable shares a commit."""
+    """Events/s as a runner takes them from a broker: none waits, and whoever must be durable shares a commit."""
     under_way: asyncio.Task[None] | None = None
     started = time.perf_counter()
     for number, record in enumerate(records(journal.last_seq + 1, LOAD)):
