@@ -178,8 +178,8 @@ def play(seed: int, kills: int, folder: Path) -> Episode:
         control.close()
         _check_all(episode, end, journal)
     finally:
+        _end(venue)  # on which a life that still lives ends, too
         worker.close()
-        _end(venue)
     return episode
 
 
