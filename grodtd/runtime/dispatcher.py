@@ -126,6 +126,8 @@ class Dispatcher:
                     facts = stale or await self._carry_out(command)
                 for fact in facts:
                     self._deliver(fact)
+        except Refused:
+            lane.clear()  # this instance was fenced off: what it had still to send is the other one's business
         finally:
             del self._tasks[bracket_id], self._lanes[bracket_id]
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from msgspec.structs import replace
 
 from grodtd.domain.bracket import Bracket, OrderState
-from grodtd.domain.errors import Refused
+from grodtd.domain.errors import GrodtdError, Refused
 from grodtd.domain.events import BracketRequested, Event, LinkStatus, RequestUnknown, TimerFired
 from grodtd.domain.market import Quote
 from grodtd.domain.notes import Note
@@ -56,6 +56,8 @@ class Runner:
         self.link_up = True
         self.journal_error: str = ""
         """Why nothing can be made durable at present; empty when it can."""
+        self.fenced: str = ""
+        """Why this instance may not act any more (its lease was taken over); empty while it may."""
         self.ready = asyncio.Event()
         """Set once the first reconciliation succeeded."""
         self.last_quote_ns = 0
@@ -209,6 +211,8 @@ class Runner:
         """Return when everything taken so far is durable; callers share commits. Waits while the journal cannot."""
         sequence = self.turn.sequence
         while self._committed < sequence:
+            if self.fenced:
+                raise Refused(f"this instance may not act any more: {self.fenced}", code="fenced")
             if self._commit is None:
                 self._commit = asyncio.get_running_loop().create_task(self._commit_once())
             await asyncio.shield(self._commit)
@@ -223,6 +227,10 @@ class Runner:
             # Nothing may leave that is not durable (S6): what rests at the venue stays, and we try again.
             self.journal_error = str(error)
             await asyncio.sleep(self._commit_retry_s)
+        except GrodtdError as error:
+            # Another instance holds the account now: nothing of ours may be written or sent any more.
+            self.fenced = str(error)
+            self.dispatcher.hold()
         finally:
             self._commit = None
 
