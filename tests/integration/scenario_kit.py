@@ -9,6 +9,7 @@ account is watched: exits may never take more than was held, unless the scenario
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
@@ -292,8 +293,11 @@ class Story:
 
     def replay_reports(self):
         """Every report of the day comes again, as after a reconnect."""
-        for fact in executions_of(self.venue.fills(0), self._tick()):
-            self.take(fact)
+        fills = self.venue.fills(0)
+        for client_order_id in dict.fromkeys(fill.client_order_id for fill in fills):
+            own = [fill for fill in fills if fill.client_order_id == client_order_id]
+            for fact in executions_of(own, self._tick()):
+                self.take(fact)
         for report in self.venue.history():
             self.take(replace(report, ts_received_ns=self.now_ns))
         return self
@@ -486,7 +490,8 @@ class Story:
             if fate == "late":
                 self.late.append(command)
             elif fate == "answer lost":
-                self.venue.apply(command, self.now_ns)  # it happened, and nobody heard of it
+                with suppress(Refused):
+                    self.venue.apply(command, self.now_ns)  # it happened, and nobody heard of it
             self.wire.extend(self._facts(command, RequestUnknown, "no answer"))
         elif fate == "held":
             self.late.append(command)
