@@ -31,7 +31,7 @@ class OrderState(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
     LOST = "lost"
-    """Proven never to have arrived: not found, and too old to arrive."""
+    """Not found, and too old to arrive, or forgotten by the venue; should it be seen again, the venue's word counts."""
 
 
 ALIVE = frozenset({OrderState.SENT, OrderState.UNSURE, OrderState.WORKING, OrderState.CANCELLING, OrderState.REPLACING})
@@ -145,6 +145,16 @@ class LegOrder(msgspec.Struct, frozen=True, gc=False):
         for bust in self.busts:
             total -= bust.qty * bust.px
         return total
+
+    @property
+    def unpriced_qty(self) -> Decimal:
+        """Units a cumulative figure told us of, at a price nobody has told yet: `value` leaves them out."""
+        if self.reported_avg_px or self.limit_px or self.stop_px:
+            return ZERO
+        executed = ZERO
+        for execution in self.executions:
+            executed += execution.qty
+        return self.reported_cum - executed if self.reported_cum > executed else ZERO
 
     def fees(self, asset: FeeAsset) -> Decimal:
         """Fees paid in `asset` so far, busted executions' fees given back."""

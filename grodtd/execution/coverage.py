@@ -42,8 +42,6 @@ class Coverage(msgspec.Struct, gc=False):
     """Leaves of acknowledged stops, whatever their price."""
     protected_qty: Decimal = ZERO
     """Leaves of acknowledged stops at or tighter than the level in force, and of marketable exits."""
-    exit_qty: Decimal = ZERO
-    """Leaves of marketable exits."""
     remedy_qty: Decimal = ZERO
     """Leaves of remedial orders."""
     entry_alive: bool = False
@@ -99,63 +97,69 @@ def is_through(side: Side, px: Decimal, stop_px: Decimal) -> bool:
 def measure(bracket: Bracket, terms: Terms) -> Coverage:
     """Add a bracket's orders up.
 
-    `sellable_qty` values the position at the stop in force: the price an exit is most likely to need. The legs of a
-    linked pair stand side by side in `orders`, the stop first; the pair counts once (`_pair_qty`).
+    `sellable_qty` values the position at the stop in force: the price an exit is most likely to need.
     """
     cover = Coverage()
-    position = stops = targets = pairs = going = ZERO
-    trimmed = bracket.plan is Plan.PAIR_REDUCE_ONLY
-    pair_target, pair_stop_qty, pair_going = "", ZERO, ZERO
+    position = ZERO
+    before: LegOrder | None = None
     for order in bracket.orders:
         if order.executions or order.reported_cum:
             position += _moved(order, terms, cover)
-        if order.state not in ALIVE:
-            continue
-        leg = order.leg
-        if leg is Leg.ENTRY:
-            cover.entry_alive = True
-            continue
-        cover.exits_alive = True
-        leaves = order.leaves_qty
-        leaving = leaves if order.cancel_wanted else ZERO
-        surely = leaves
-        if order.pending is not None:
-            surely = _smaller(order.quantity, order.pending.quantity) - order.cum_qty
-            leaving = leaves - surely if order.pending.quantity < order.quantity else ZERO
-        if leg is Leg.STOP:
-            stops += leaves
-            going += leaving
-            if order.state in RESTING:
-                cover.resting_qty += surely
-                if is_valid_stop(order, bracket):
-                    cover.protected_qty += surely
-            pair_target, pair_stop_qty, pair_going = order.linked_id, leaves, leaving
-        elif leg is Leg.TARGET:
-            targets += leaves
-            if pair_target and order.client_order_id == pair_target:
-                pair_qty = _pair_qty(pair_stop_qty, leaves, terms)
-                pairs += leaves + pair_stop_qty - pair_qty
-                # Cancelling either leg ends the pair.
-                going += (pair_qty if leaving or pair_going else ZERO) - pair_going
-            elif not trimmed:
-                going += leaving
-            if order.time_in_force is TimeInForce.IOC:
-                cover.protected_qty += leaves
-        elif leg is Leg.EXIT:
-            cover.exit_qty += leaves
-            cover.protected_qty += leaves
-        else:
-            cover.remedy_qty += leaves
-    cover.open_qty = position if bracket.side is Side.BUY else -position
-    cover.target_qty, cover.stop_qty, cover.going_qty = targets, stops, going
-    cover.committed_qty = stops + cover.exit_qty - pairs + (ZERO if trimmed else targets)
-    if cover.open_qty > 0:
+        if order.state in ALIVE:
+            if order.leg is Leg.ENTRY:
+                cover.entry_alive = True
+            else:
+                cover.exits_alive = True
+                _add_living(cover, order, before, bracket, terms)
+        before = order
+    open_qty = cover.open_qty = position if bracket.side is Side.BUY else -position
+    if open_qty > 0:
         px = bracket.stop_px or entry_px(bracket) or bracket.last_px
         if px:
-            cover.sellable_qty = terms.instrument.sellable(cover.open_qty, px)
+            cover.sellable_qty = terms.instrument.sellable(open_qty, px)
         else:  # nobody told at what price it filled: its value cannot be too small then
-            cover.sellable_qty = floor_to(cover.open_qty, terms.instrument.lot_size)
+            cover.sellable_qty = floor_to(open_qty, terms.instrument.lot_size)
     return cover
+
+
+def _add_living(cover: Coverage, order: LegOrder, before: LegOrder | None, bracket: Bracket, terms: Terms) -> None:
+    """Count an exit that may still fill; `before` is the order that stands before it in the bracket."""
+    leaves = surely = order.leaves_qty
+    leaving = leaves if order.cancel_wanted or (order.linked_id and _venue_ends(bracket, order)) else ZERO
+    if order.pending is not None:
+        surely = _smaller(order.quantity, order.pending.quantity) - order.cum_qty
+        leaving = leaves - surely if order.pending.quantity < order.quantity else ZERO
+    leg = order.leg
+    if leg is Leg.STOP:
+        cover.stop_qty += leaves
+        cover.committed_qty += leaves
+        cover.going_qty += leaving
+        if order.state in RESTING:
+            cover.resting_qty += surely
+            if is_valid_stop(order, bracket):
+                cover.protected_qty += surely
+    elif leg is Leg.TARGET:
+        cover.target_qty += leaves
+        if order.time_in_force is TimeInForce.IOC:
+            cover.protected_qty += leaves
+        if before is not None and order.linked_id == before.client_order_id and before.state in ALIVE:
+            # A pair stands side by side, the stop first, and counts once; cancelling either leg ends it.
+            stop_qty = before.leaves_qty
+            pair_qty = _pair_qty(before, order, terms.capabilities.sibling_on_partial)
+            cover.committed_qty += pair_qty - stop_qty
+            if before.cancel_wanted:
+                cover.going_qty += pair_qty - stop_qty
+            elif leaving:
+                cover.going_qty += pair_qty
+        elif bracket.plan is not Plan.PAIR_REDUCE_ONLY:
+            cover.committed_qty += leaves
+            cover.going_qty += leaving
+    elif leg is Leg.EXIT:
+        cover.committed_qty += leaves
+        cover.going_qty += leaving
+        cover.protected_qty += leaves
+    else:
+        cover.remedy_qty += leaves
 
 
 def _moved(order: LegOrder, terms: Terms, cover: Coverage) -> Decimal:
@@ -168,13 +172,28 @@ def _moved(order: LegOrder, terms: Terms, cover: Coverage) -> Decimal:
     return moved
 
 
-def _pair_qty(stop_qty: Decimal, target_qty: Decimal, terms: Terms) -> Decimal:
+def _venue_ends(bracket: Bracket, order: LegOrder) -> bool:
+    """Whether the venue is ending a leg by itself, because the one it is linked with has filled."""
+    for other in bracket.orders:
+        if other.client_order_id == order.linked_id:
+            return other.state not in ALIVE and other.cum_qty > 0
+    return False
+
+
+def _pair_qty(stop: LegOrder, target: LegOrder, on_partial: SiblingOnPartial) -> Decimal:
     """Return what a linked pair may still sell: its larger leg.
 
-    Where the venue resizes the sibling of a partial fill it is the smaller one: the larger figure is merely old news.
+    Once a leg has filled in part, the venue may have resized the other one to it, or cancelled the other one: what we
+    believe of that one is merely old news.
     """
-    if terms.capabilities.sibling_on_partial is SiblingOnPartial.RESIZE:
+    stop_qty, target_qty = stop.leaves_qty, target.leaves_qty
+    if on_partial is SiblingOnPartial.RESIZE:
         return _smaller(stop_qty, target_qty)
+    if on_partial is SiblingOnPartial.CANCEL:
+        if target.cum_qty:
+            return target_qty
+        if stop.cum_qty:
+            return stop_qty
     return stop_qty if stop_qty > target_qty else target_qty
 
 
@@ -183,10 +202,10 @@ def _smaller(one: Decimal, other: Decimal) -> Decimal:
 
 
 def entry_px(bracket: Bracket) -> Decimal:
-    """Average price of the entry fills so far; 0 when nothing filled."""
+    """Average price of the entry fills whose price we know; 0 when there are none."""
     quantity = value = ZERO
     for order in bracket.orders:
         if order.leg is Leg.ENTRY and (order.executions or order.reported_cum):
-            quantity += order.cum_qty
+            quantity += order.cum_qty - order.unpriced_qty
             value += order.value
     return divide(value, quantity) if quantity else ZERO

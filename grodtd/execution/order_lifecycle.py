@@ -79,7 +79,7 @@ TABLE: dict[tuple[OrderState, Meaning], OrderState] = {
     (S.WORKING, M.CANCELED): S.CANCELED,  # unsolicited: end of day, administrator, self-trade prevention
     (S.WORKING, M.EXPIRED): S.EXPIRED,
     (S.WORKING, M.REJECTED): S.REJECTED,  # refused when it triggered
-    (S.WORKING, M.GONE): S.CANCELED,  # forgotten by the venue, without a fill we do not know
+    (S.WORKING, M.GONE): S.LOST,  # forgotten by the venue, without a fill we do not know
     (S.WORKING, M.ASK_CANCEL): S.CANCELLING,
     (S.WORKING, M.ASK_REPLACE): S.REPLACING,
     # Asked to cancel: it may fill until the venue says it is gone.
@@ -91,7 +91,7 @@ TABLE: dict[tuple[OrderState, Meaning], OrderState] = {
     (S.CANCELLING, M.EXPIRED): S.EXPIRED,
     (S.CANCELLING, M.REJECTED): S.REJECTED,
     (S.CANCELLING, M.CANCEL_REFUSED): S.WORKING,  # too late or unknown: neither is an end; ask what it is
-    (S.CANCELLING, M.GONE): S.CANCELED,
+    (S.CANCELLING, M.GONE): S.LOST,
     (S.CANCELLING, M.ASK_CANCEL): S.CANCELLING,  # asked again: the first request may be lost
     # Asked to replace: the larger of both sizes may fill.
     (S.REPLACING, M.NOTHING): S.REPLACING,
