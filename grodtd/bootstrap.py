@@ -1,32 +1,44 @@
 """The one place where things are plugged together; the only file that names brokers and databases."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grodtd.config.instruments import instrument_for
 from grodtd.config.loading import Configuration, default_config_dir, load
 from grodtd.connectors.paper import PaperBroker
+from grodtd.connectors.paper_account import PaperAccount
 from grodtd.domain.capabilities import Capabilities
+from grodtd.domain.errors import ConfigError
 from grodtd.domain.events import CapabilitiesLearned, InstrumentsLoaded, PoliciesLoaded, RunStarted
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import Bar, Quote
+from grodtd.domain.orders import ExecutionReport, Side
 from grodtd.execution.enhanced_engine import Engine
 from grodtd.execution.trade_exit_service import TradeExitService
 from grodtd.ports import Clock, Journal, Record
 from grodtd.runtime.clocks import SystemClock
+from grodtd.runtime.feed import Recording, merged, quotes_of_bar
 from grodtd.runtime.runner import Runner
 from grodtd.runtime.turn import Turn
 from grodtd.storage.bulk import SyncJournal
+from grodtd.storage.errors import LeaseLost
+from grodtd.storage.exclusive import ExclusiveLock
+from grodtd.storage.journal import SqlJournal
 from grodtd.storage.memory import Disk as MemoryDisk
 from grodtd.storage.memory import MemoryJournal
 from grodtd.storage.reading import read
-from grodtd.venue.profiles import MARGIN
+from grodtd.venue.profiles import MARGIN, PROFILES
 from grodtd.venue.venue import SimulatedVenue
 
 if TYPE_CHECKING:
+    from grodtd.daemon import DaemonOptions
+    from grodtd.monitoring.logs import Logger
     from grodtd.replay.columns import Progress
     from grodtd.replay.run import Inputs, Replayed, ReplayOptions
     from grodtd.simulation.world import History
@@ -144,6 +156,123 @@ def replay_to(
         )
     write(out, replayed)
     return replayed
+
+
+class DaemonJournal(SqlJournal):
+    """The daemon's journal, with its lease in plain figures."""
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """The lease's epoch, and when it ends unless it is renewed, ns since the epoch."""
+        return self.lease.epoch, self.lease.expires_ns
+
+
+class KeptPaper(PaperBroker):
+    """The paper broker over an account that outlives the process."""
+
+    def __init__(self, account: PaperAccount, clock: Clock, *, latency_s: float) -> None:
+        """Trade in `account`; `close` lets go of it."""
+        super().__init__(account, clock, latency_s=latency_s)
+        self._account, self._now_ns = account, clock.now_ns
+        self.created = account.created
+        self.place, self.keep_place = account.place, account.keep_place
+
+    def bring(self, symbol: str, side: Side, quantity: Decimal, px: Decimal) -> list[ExecutionReport]:
+        """Take in a position made elsewhere."""
+        reports = self._account.bring(symbol, side, quantity, px, self._now_ns())
+        self.deliver(reports)
+        return reports
+
+    def close(self, reason: str = "closed") -> None:
+        """Hang up, and let go of the account."""
+        super().close(reason)
+        self._account.close()
+
+
+def run_daemon(
+    configuration: Configuration, options: "DaemonOptions", log: "Logger", ready: Callable[[], None]
+) -> None:
+    """Run the daemon until SIGTERM or SIGINT; `ready` is called when it answers on its socket.
+
+    Raises: ConfigError, DataError - before anything was touched; `JournalLocked`, `SocketTaken` - another one runs;
+    the journal's other errors; `LeaseLost`, `PartFailed` - what ended it.
+    """
+    from grodtd.daemon import LiveDaemon  # noqa: PLC0415 - a replay needs none of its libraries
+
+    recordings = [
+        recorded(path, configuration, lambda words: log.warning("feed", remark=words)) for path in options.feeds
+    ]
+    _make_private(options.state)
+    host, clock, settings = socket.gethostname(), SystemClock(), configuration.brokers.paper
+    lock = ExclusiveLock(options.state / "daemon", host)
+    try:
+        capabilities, instruments = PROFILES[settings.profile], configuration.instruments.values()
+        account = PaperAccount(options.state / "paper-account.jsonl", capabilities, instruments, cash=settings.cash)
+        journal = DaemonJournal(
+            options.journal, account=configuration.brokers.use, holder=f"{host}:{os.getpid()}", now_ns=clock.now_ns()
+        )
+        for remark in journal.opening.remarks:
+            log.warning("journal_opened", remark=remark)
+        broker = KeptPaper(account, clock, latency_s=settings.latency_ms / 1000)
+        daemon = LiveDaemon(
+            configuration,
+            options,
+            log,
+            journal=journal,
+            broker=broker,
+            paper=broker,
+            clock=clock,
+            recording=merged([recording for recording, _, _ in recordings]) if recordings else None,
+            fatal=(LeaseLost,),
+        )
+        for _, symbol, interval_s in recordings:
+            daemon.market.coarse(symbol, interval_s)
+        asyncio.run(daemon.run(ready))
+    finally:
+        lock.release()
+
+
+def recorded(path: Path, configuration: Configuration, remark: Callable[[str], None]) -> tuple[Recording, str, int]:
+    """Read a file of quotes or bars: the recording, its symbol, and its bars' length in seconds (0: quotes).
+
+    Raises: DataError - the file; ConfigError - its symbol is not listed.
+    """
+    from grodtd.replay.feed import Feed  # noqa: PLC0415 - an optional part
+    from grodtd.replay.prices import Bars as RecordedBars  # noqa: PLC0415 - an optional part
+    from grodtd.replay.reading import read_prices  # noqa: PLC0415 - an optional part
+
+    found = read_prices(path)
+    for words in found.remarks:
+        remark(words)
+    prices = found.prices
+    symbol = prices.symbol
+    instrument_for(symbol, configuration, None)
+    name = f"{prices.sha256[:16]}:{symbol}"
+    if isinstance(prices, RecordedBars):
+        feed, bars = Feed.of_bars(prices), prices
+        of_bars = (
+            quote
+            for i in range(len(bars))
+            for quote in quotes_of_bar(*feed.bar(i), int(bars.end_ns[i] - bars.time_ns[i]))
+        )
+        return Recording(str(path), name, 4 * len(bars), of_bars), symbol, bars.interval_ns // 1_000_000_000
+    ticks = prices
+    quotes = (
+        Quote(symbol, ticks.px(int(ticks.bid[i])), ticks.px(int(ticks.ask[i])), int(ticks.time_ns[i]))
+        for i in range(len(ticks))
+    )
+    return Recording(str(path), name, len(ticks), quotes), symbol, 0
+
+
+def _make_private(folder: Path) -> None:
+    """Make the state folder, for its owner alone. Raises: ConfigError - others could put a file in it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = folder.stat().st_mode
+    except OSError as error:
+        raise ConfigError([f"{folder}: cannot be made: {error.strerror or error}; name another with --state"]) from None
+    if mode & 0o022:
+        raise ConfigError([f"{folder}: others may write there: `chmod 700 {folder}`, or name another with --state"])
 
 
 def journal_records(target: str | Path, bracket_id: str | None = None) -> Iterator[Record]:

@@ -1,6 +1,6 @@
 """The command line. It parses, calls and prints; what it calls lives elsewhere.
 
-Exit status: 0 done; 1 the thing asked for failed; 2 wrong usage, configuration or input, with one clear message.
+The daemon's verbs are in `cli_live`; what all share, exit statuses among it, in `cli_say`.
 """
 
 import os
@@ -12,21 +12,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 import grodtd
-from grodtd.bootstrap import journal_records, replay_to
-from grodtd.config.fields import parse_duration
-from grodtd.config.loading import default_config_dir, load
-from grodtd.config.show import run_check
-from grodtd.domain.errors import ConfigError, DataError, GrodtdError, Refused
-from grodtd.monitoring.explain import explain as tell_life
+from grodtd import cli_live
+from grodtd.cli_say import AsJson, ConfigDir, Env, console, errors, said_plainly
+from grodtd.domain.errors import DataError
 from grodtd.venue.bar_matching import FillModel
 
 NS = 1_000_000_000
-console = Console()
-errors = Console(stderr=True)
 
 app = typer.Typer(
     name="grodtd",
@@ -37,36 +31,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
-
-ConfigDir = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="DIR", help="Configuration directory; default: the one that came with grodtd."),
-]
-Env = Annotated[str | None, typer.Option("--env", help="Lay DIR/<env>/ over DIR.")]
-
-
-@contextmanager
-def said_plainly() -> Iterator[None]:
-    """Turn our errors into one message and an exit status; never a traceback at a user."""
-    try:
-        yield
-    except ConfigError as error:
-        for problem in error.problems:
-            errors.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(2) from None
-    except (DataError, Refused) as error:
-        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(2) from None
-    except GrodtdError as error:
-        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
-    except FileNotFoundError as error:
-        errors.print(f"{error.filename}: no such file or directory", style="red", markup=False, highlight=False)
-        raise typer.Exit(2) from None
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        errors.print(f"{where}{error.strerror or error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(1) from None
+cli_live.add_to(app)
 
 
 def _version(wanted: bool) -> None:
@@ -110,9 +75,11 @@ def replay(
 
     Writes exits.csv, summary.json, report.html and journal.db into DIR.
     """
-    from grodtd.replay.run import ReplayOptions  # noqa: PLC0415 - only this command needs it
-
     with said_plainly():
+        from grodtd.bootstrap import replay_to  # noqa: PLC0415 - only this command needs it
+        from grodtd.config.loading import default_config_dir, load  # noqa: PLC0415 - only this command needs it
+        from grodtd.replay.run import ReplayOptions  # noqa: PLC0415 - only this command needs it
+
         options = ReplayOptions(
             prices=prices,
             entries=entries,
@@ -130,31 +97,15 @@ def replay(
 
 
 @app.command()
-def explain(
-    bracket_id: Annotated[str, typer.Argument(metavar="BRACKET_ID")],
-    run: Annotated[Path, typer.Option("--run", metavar="DIR", help="Folder of a run, or a journal file.")],
-) -> None:
-    """Tell one bracket's life in order: the fact, the rule that applied, the numbers, what followed."""
-    with said_plainly():
-        journal = run / "journal.db" if run.is_dir() else run
-        if not journal.exists():
-            raise DataError(f"{journal}: no journal there; --run takes the folder given to --out")
-        told = False
-        for line in tell_life(journal_records(journal), bracket_id):
-            told = True
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-        if not told:
-            raise DataError(f"{journal}: there is no bracket {bracket_id} in it")
-
-
-@app.command()
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("demo-out"),
 ) -> None:
     """Replay real daily AAPL prices with the shipped configuration, offline, and say where the report is."""
-    from grodtd.replay.demo import demo_inputs  # noqa: PLC0415 - only this command needs it
-
     with said_plainly():
+        from grodtd.bootstrap import replay_to  # noqa: PLC0415 - only this command needs it
+        from grodtd.config.loading import default_config_dir, load  # noqa: PLC0415 - only this command needs it
+        from grodtd.replay.demo import demo_inputs  # noqa: PLC0415 - only this command needs it
+
         configuration = load(default_config_dir(), environ={})
         inputs = demo_inputs(configuration)
         for remark in inputs.remarks:
@@ -171,9 +122,11 @@ def demo(
 def config_check(
     directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Default: the shipped one.")] = None,
     env: Env = None,
-    json: Annotated[bool, typer.Option("--json", help="Print data for programs.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Print the effective configuration with the origin of each value, or every problem, one line each."""
+    from grodtd.config.show import run_check  # noqa: PLC0415 - only this command needs it
+
     text, status = run_check(directory, env, os.environ, as_json=json)
     stream = sys.stdout if status == 0 or json else sys.stderr
     print(text, file=stream)
@@ -226,6 +179,8 @@ def _decimal(text: str, name: str) -> Decimal:
 
 
 def _duration(text: str) -> int:
+    from grodtd.config.fields import parse_duration  # noqa: PLC0415 - only one command needs it
+
     try:
         return parse_duration(text)
     except ValueError as error:

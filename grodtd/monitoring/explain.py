@@ -70,6 +70,15 @@ def explain(records: Iterable[Record], bracket_id: str) -> Iterator[str]:
             yield f"    -> {_command(commands.decode(record.payload))}"
 
 
+def in_words(note: Note) -> str:
+    """Say one decision in words; its kind and figures where it has none, empty where the fact itself said it.
+
+    >>> in_words(Note(NoteKind.TARGET_RESTING, "B1", 0, {"client_order_id": "B1.target1"}))
+    'the target B1.target1 rests at the venue'
+    """
+    return _note(note)
+
+
 def clock(ts_ns: int) -> str:
     """Write a time as date and time of day, UTC, to the millisecond.
 
@@ -259,6 +268,10 @@ WORDS: dict[NoteKind, str | Callable[[Data], str]] = {
     NoteKind.LEVELS_CHANGED: "levels moved: stop {was_stop_px} -> {stop_px}",
     NoteKind.RELEASED: "released: {reason}",
     NoteKind.DEMOTED: "plan {was} -> {now}: {why}",
+    NoteKind.ENTRIES_PAUSED: lambda data: (
+        f"new entries are paused{_because(data.get('reason', ''))}; stops keep working"
+    ),
+    NoteKind.ENTRIES_RESUMED: lambda data: f"new entries are taken again{_because(data.get('reason', ''))}",
 }
 """What each decision is in words; a template over the note's data, or a function of it."""
 

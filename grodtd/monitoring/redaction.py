@@ -8,13 +8,15 @@ import base64
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 STRUCK = "[redacted]"
 SHORTEST = 4
 """A shorter value is no secret: striking it out would leave nothing readable."""
+
+SHORTEST_IN_ENVIRONMENT = 8
 
 SECRET_KEY = re.compile(
     r"(^|[_-])pass$|passw(or)?d|passphrase|passcode|secret|token|api_?key|private_?key|credential|authorization|^auth$|cookie|signature"
@@ -62,6 +64,23 @@ class Secrets:
         if isinstance(value, list | tuple):
             return [self.strike_keys(inner) for inner in value]
         return value
+
+
+def secrets_of(environ: Mapping[str, str], urls: Iterable[str]) -> Secrets:
+    """Return the secrets a process begins with: variables with telling names, passwords in URLs.
+
+    A variable's value of fewer than eight characters is more likely a word than a secret, and is left alone.
+    """
+    secrets = Secrets()
+    for name, value in environ.items():
+        if SECRET_KEY.search(name) and len(value) >= SHORTEST_IN_ENVIRONMENT:
+            secrets.register(value)
+    for url in urls:
+        found = URL_PASSWORD.search(url)
+        if found:
+            secrets.register(found[2])
+            secrets.register(unquote(found[2]))
+    return secrets
 
 
 def forms(secret: str) -> Iterator[str]:

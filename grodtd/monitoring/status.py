@@ -11,6 +11,9 @@ first comparison with the venue nothing is confirmed, so nothing counts as prote
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
+
+import msgspec
 
 from grodtd.domain.bracket import ENDED, Bracket, LegOrder, OrderState
 from grodtd.domain.market import Quote
@@ -127,6 +130,18 @@ def bracket_status(
     )
 
 
+def as_data(status: Status) -> dict[str, Any]:
+    """Return a status as plain data, decimals as text, each bracket with its ruler."""
+    data: dict[str, Any] = msgspec.to_builtins(status)
+    data["brackets"] = [bracket_data(bracket) for bracket in status.brackets]
+    return data
+
+
+def bracket_data(bracket: BracketStatus) -> dict[str, Any]:
+    """Return a bracket's status as plain data, decimals as text, with its ruler."""
+    return {**msgspec.to_builtins(bracket), "ruler": words.ruler(bracket)}
+
+
 def alarm_of(note: Note, sentence: str) -> Alarm | None:
     """Keep a note that is a warning or worse, in the words given; None for any other."""
     if note.severity is Severity.INFO:
@@ -162,7 +177,7 @@ def _symbols(situation: Situation, told: Sequence[BracketStatus]) -> tuple[Symbo
                 exposed_qty=_sum(own, "exposed_qty"),
                 bid=_short(quote.bid) if quote else None,
                 ask=_short(quote.ask) if quote else None,
-                quote_age_s=age_s(situation.now_ns, quote.ts_received_ns) if quote else None,
+                quote_age_s=age_s(situation.now_ns, quote.ts_received_ns) if quote and quote.ts_received_ns else None,
                 warmth=tuple(warmth for warmth in situation.warmths if warmth.symbol == symbol),
             )
         )

@@ -89,6 +89,8 @@ def problems(situation: Situation, told: Sequence[BracketStatus]) -> list[str]:
         found.append("the connection to the venue is down: quantities are as last known")
     if situation.journal_error:
         found.append(f"the journal cannot be written: {situation.journal_error}")
+    if situation.daemon.lease_s <= 0:
+        found.append(f"the lease ran out {-situation.daemon.lease_s:.0f} s ago: another instance may take over")
     if situation.stopping:
         found.append("stopping: no new brackets")
     if situation.orphans:

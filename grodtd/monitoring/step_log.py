@@ -76,7 +76,9 @@ class StepLog:
         own = str(getattr(event, "bracket_id", "")) or next(iter(names), "") or order.rpartition(".")[0]
         told = {name: _plain(value) for name in TOLD if (value := getattr(event, name, None)) not in (None, "", 0)}
         log = self._of(own)
-        log.info(_snake(type(event).__name__), order=order, sequence=sequence, **told)
+        if order:
+            told["order"] = order
+        log.info(_snake(type(event).__name__), **told, sequence=sequence)
         if isinstance(event, ExecutionReport | OrderReport) and event.status is not OrderStatus.PENDING:
             sent_ns = self._sent_ns.pop(order, None)
             if sent_ns is not None:
@@ -87,14 +89,15 @@ class StepLog:
     def _note(self, note: Note, sequence: int, now_ns: int) -> None:
         log = self._of(note.bracket_id)
         data: dict[str, Any] = {f"note_{key}" if key in TAKEN else key: text for key, text in note.data.items()}
-        order = data.pop("client_order_id", "")
+        if "client_order_id" in data:
+            data = {"order": data.pop("client_order_id"), **data}
         data.pop("note_symbol", None)  # bound already
         if "naked_ns" in data:
             data["naked_ms"] = _ms(int(data.pop("naked_ns")))
         if note.kind is NoteKind.COVERED and (begun_ns := self._begun_ns.pop(note.bracket_id, None)) is not None:
             data["creation_ms"] = _ms(now_ns - begun_ns)
         say = {Severity.INFO: log.info, Severity.WARNING: log.warning, Severity.ALARM: log.error}[note.severity]
-        say(note.kind.value, order=order, sequence=sequence, **data)
+        say(note.kind.value, **data, sequence=sequence)
         if note.kind in OVER:
             self._bound.pop(note.bracket_id, None)
             self._begun_ns.pop(note.bracket_id, None)

@@ -8,6 +8,7 @@ import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import chain
 
 import msgspec
 
@@ -114,6 +115,18 @@ def quotes_of_bar(bid: Bar, ask: Bar, interval_ns: int) -> tuple[Quote, ...]:
     return tuple(
         Quote(bid.symbol, bid_px, ask_px, bid.ts_event_ns + i * step_ns) for i, (bid_px, ask_px) in enumerate(path)
     )
+
+
+def let_pass(recording: Recording, take: Callable[[Quote], None], *, rows: int = 0, until_ns: int | None = None) -> int:
+    """Let the first `rows`, and all before `until_ns`, be the past: hand them to `take`, and say how many they were."""
+    passed = 0
+    for quote in recording.quotes:
+        if passed >= rows and (until_ns is None or quote.ts_event_ns >= until_ns):
+            recording.quotes = chain((quote,), recording.quotes)
+            break
+        take(quote)
+        passed += 1
+    return passed
 
 
 def merged(recordings: Sequence[Recording]) -> Recording:

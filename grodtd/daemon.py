@@ -1,0 +1,351 @@
+"""The daemon: one account's runner, market, watcher, feed and desk, plugged together; `bootstrap` hands the rest in.
+
+journal and lease -> what they remember -> the account -> compare with it -> feed, watcher -> answer on the socket
+"""
+
+import asyncio
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+import grodtd
+from grodtd.config.loading import Configuration
+from grodtd.domain.bracket import ENDED, Bracket
+from grodtd.domain.events import (
+    CapabilitiesLearned,
+    Event,
+    InstrumentsLoaded,
+    LinkStatus,
+    PoliciesLoaded,
+    ReleaseRequested,
+    RunStarted,
+)
+from grodtd.domain.market import Quote
+from grodtd.domain.orders import ExecutionReport, Side
+from grodtd.domain.outcome import Outcome
+from grodtd.execution.trade_exit_service import TradeExitService
+from grodtd.monitoring.explain import explain, in_words
+from grodtd.monitoring.logs import Logger
+from grodtd.monitoring.status import alarm_of, as_data, bracket_data, bracket_status, status_of
+from grodtd.monitoring.status_values import Alarm, Daemon, Situation
+from grodtd.monitoring.step_log import StepLog
+from grodtd.ports import Broker, Clock, Journal, Record
+from grodtd.runtime.bars import LiveBars, lengths_wanted
+from grodtd.runtime.feed import FeedPlayer, Recording, let_pass
+from grodtd.runtime.recovery import recover
+from grodtd.runtime.runner import Runner
+from grodtd.runtime.supervisor import Part, Supervisor
+from grodtd.runtime.watch import Watcher
+from grodtd.service.app import create_app
+from grodtd.service.desk import Desk
+from grodtd.service.server import SocketServer
+
+WATCH_BACK_NS = 60_000_000_000
+"""Fills are looked for from this long before the last thing the journal knows: a venue's reads lag."""
+SETTLE_WITHIN_S = 1.0
+ALARMS_KEPT = 50
+
+
+class KeptJournal(Journal, Protocol):
+    """The daemon's journal: it remembers, and it is leased."""
+
+    place: str
+
+    @property
+    def durable_seq(self) -> int:
+        """The last record on disk."""
+        ...
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """The lease's epoch, and when it ends unless it is renewed, ns since the epoch."""
+        ...
+
+    def read(self) -> Iterator[Record]:
+        """Yield every durable record."""
+        ...
+
+    async def renew(self, now_ns: int) -> object:
+        """Keep the lease."""
+        ...
+
+    async def close(self) -> None:
+        """Write what waits, give the lease back."""
+        ...
+
+
+class PaperDesk(Protocol):
+    """What a paper account lets happen beside trading."""
+
+    created: bool
+    """Whether it was made just now: what lived in an earlier one is lost."""
+
+    def feed(self, quote: Quote) -> None:
+        """Let the market move."""
+        ...
+
+    def bring(self, symbol: str, side: Side, quantity: Decimal, px: Decimal) -> list[ExecutionReport]:
+        """Take in a position made elsewhere."""
+        ...
+
+    def place(self, feed: str) -> int:
+        """How many rows of a feed were played."""
+        ...
+
+    def keep_place(self, feed: str, played: int) -> None:
+        """Keep how far a feed is."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the account."""
+        ...
+
+
+class DaemonOptions(msgspec.Struct, frozen=True):
+    """What `grodtd run` was told, beside the configuration."""
+
+    state: Path
+    """Folder of everything the daemon keeps: journal, paper account, socket."""
+    socket: Path
+    journal: str | Path
+    feeds: tuple[Path, ...] = ()
+    speed: Decimal = Decimal(1)
+    begin_ns: int | None = None
+    """What a feed recorded before this is history: the bars know it, nobody trades it."""
+
+
+class LiveDaemon:
+    """A daemon's parts. `run` it; it ends with SIGTERM, SIGINT, or an error it cannot go on after."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        options: DaemonOptions,
+        log: Logger,
+        *,
+        journal: KeptJournal,
+        broker: Broker,
+        paper: PaperDesk,
+        clock: Clock,
+        recording: Recording | None,
+        fatal: tuple[type[Exception], ...],
+    ) -> None:
+        """Fold the journal: blocking work, before the loop is busy. Raises: the journal's errors."""
+        self.configuration, self.options, self.log = configuration, options, log
+        self.journal, self.broker, self.paper, self.clock, self.recording = journal, broker, paper, clock, recording
+        self.begun_ns = clock.now_ns()
+        self.last_record_ns = 0
+        self.runner = Runner(recover(self._remembered(), journal.append), broker, journal, clock)
+        self.market = LiveBars(lengths_wanted(configuration.policies.values()), clocked=recording is None)
+        self.service = TradeExitService(self.runner, self.runner, self.market, clock, configuration.policies)
+        self.supervisor = Supervisor(self.runner, journal, clock, log, fatal=fatal)
+        self.alarms: deque[Alarm] = deque(maxlen=ALARMS_KEPT)
+        self.player: FeedPlayer | None = None
+        self.played = 0 if recording is None else self._let_pass(recording)
+        self.desk = Desk(
+            self.service,
+            self.runner,
+            self.market,
+            status=self.status,
+            view=self.view,
+            explain=self.explain,
+            strategies=configuration.policies,
+            stopping=lambda: self.supervisor.stopping,
+            bring=paper.bring,
+        )
+        watch = configuration.brokers.watch
+        self.watcher = Watcher(
+            self.runner,
+            broker,
+            self.runner.brackets,
+            self.desk,
+            log,
+            symbols=watch.symbols,
+            prefixes=watch.client_id_prefixes,
+        )
+        self.runner.observers += [self._see, StepLog(log, self._symbol_of), self.watcher.observe]
+        app = create_app(self.desk, version=grodtd.__version__, on_fault=self.supervisor.fault)
+        self.server = SocketServer(app, options.socket)
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Run to the end; `ready` is called when the account was taken up and the socket answers.
+
+        Raises: ConfigError, SocketTaken - nothing was done; PartFailed, a lost lease - what ended it.
+        """
+        loop, supervisor = asyncio.get_running_loop(), self.supervisor
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, supervisor.stop, number.name)
+        loop.set_exception_handler(self._stray)
+        try:
+            self.server.bind()
+            await self._start()
+            ready()
+            await supervisor.run(self._parts())
+        finally:
+            with suppress(OSError):  # where it could not even begin; else the supervisor closed it, and told
+                await self.journal.close()
+            self.paper.close()
+            self.server.close()
+
+    # ---------------------------------------------------------------- what the desk shows
+
+    def status(self) -> dict[str, Any]:
+        """Say how things stand, as plain data."""
+        runner, now_ns = self.runner, self.clock.now_ns()
+        found = runner.last_findings
+        symbols = dict.fromkeys([*(b.symbol for b in self.service.brackets()), *self.market.last])
+        policies = self.configuration.policies.values()
+        situation = Situation(
+            now_ns=now_ns,
+            daemon=self._daemon(now_ns),
+            brackets=runner.brackets(),
+            terms_of=runner.turn.engine.terms,
+            quotes=self.market.last,
+            warmths=[self.market.warmth(symbol, policy, now_ns) for symbol in symbols for policy in policies],
+            compared=runner.ready.is_set(),
+            compare_error="" if found is None or found.complete else found.why,
+            link_up=runner.link_up,
+            entries_paused=runner.turn.engine.entries_paused,
+            stopping=self.supervisor.stopping,
+            journal_error=runner.journal_error,
+            last_quote_ns=runner.last_quote_ns,
+            last_report_ns=runner.last_report_ns,
+            orphans=[] if found is None else [report.client_order_id for report in found.orphans],
+            alarms=tuple(self.alarms),
+            faults=tuple(self.supervisor.faults),
+            feed=None if self.player is None else self.player.state(),
+        )
+        return as_data(status_of(situation))
+
+    def view(self, bracket: Bracket) -> dict[str, Any]:
+        """Say how one bracket stands, as plain data."""
+        terms = self.runner.turn.engine.terms(bracket)
+        quote = self.market.last.get(bracket.symbol)
+        confirmed = self.runner.ready.is_set()
+        return bracket_data(bracket_status(bracket, terms, self.clock.now_ns(), quote, confirmed=confirmed))
+
+    async def explain(self, bracket_id: str) -> list[str]:
+        """Tell a bracket's life out of the journal, read beside the loop: it may be long."""
+        with suppress(OSError):  # what cannot be written cannot be told; status says why
+            await self.journal.commit()
+        return await asyncio.to_thread(lambda: list(explain(self.journal.read(), bracket_id)))
+
+    def _daemon(self, now_ns: int) -> Daemon:
+        epoch, expires_ns = self.journal.held
+        return Daemon(
+            version=grodtd.__version__,
+            mode=self.configuration.brokers.use,
+            account=f"{self.configuration.brokers.use} ({self.broker.capabilities.name})",
+            pid=os.getpid(),
+            uptime_s=round((now_ns - self.begun_ns) / 1e9, 1),
+            config_fingerprint=self.configuration.fingerprint,
+            journal=self.journal.place,
+            last_seq=self.journal.durable_seq,
+            lease_epoch=epoch,
+            lease_s=round((expires_ns - now_ns) / 1e9, 1),
+        )
+
+    # ---------------------------------------------------------------- how it runs
+
+    async def _start(self) -> None:
+        known, now_ns = self.configuration, self.clock.now_ns()
+        kind = known.brokers.use
+        await self.runner.start(
+            RunStarted(kind, config_fingerprint=known.fingerprint, version=grodtd.__version__, ts_received_ns=now_ns),
+            PoliciesLoaded(known.policies, now_ns),
+            InstrumentsLoaded(tuple(known.instruments.values()), now_ns),
+            CapabilitiesLearned(self.broker.capabilities, now_ns),
+            *self._lost_with_the_account(now_ns),
+        )
+
+    def _parts(self) -> list[Part]:
+        parts = [Part("api", self.server.run, last=True, stop=self.server.stop)]
+        if self.watcher.watching:
+            parts.append(Part("watcher", self._watch, essential=False))
+        if self.recording is not None:
+            parts.append(Part("feed", self._play, essential=False, ends=True))
+        return parts
+
+    def _remembered(self) -> Iterator[Record]:
+        for record in self.journal.read():
+            self.last_record_ns = record.ts_ns
+            yield record
+
+    def _let_pass(self, recording: Recording) -> int:
+        """Let what was played before, or lies before the time asked for, be history."""
+        begin_ns = self.options.begin_ns
+        rows = 0 if begin_ns is not None else self.paper.place(recording.name)
+        played = let_pass(recording, self.market.take, rows=rows, until_ns=begin_ns)
+        if played and played >= recording.total:
+            note = "it was played to its end before; --from TIME plays it again from there"
+            self.log.warning("feed_over", feed=recording.source, note=note)
+        elif played:
+            self.log.info("feed_goes_on", after_rows=played, feed=recording.source)
+        return played
+
+    def _lost_with_the_account(self, now_ns: int) -> list[ReleaseRequested]:
+        """Brackets whose paper account is gone: nothing at the venue could ever end them."""
+        if not self.paper.created:
+            return []
+        why = "the paper account it lived in is gone: a new one was made"
+        return [
+            ReleaseRequested(bracket.bracket_id, why, keep_orders=True, ts_event_ns=now_ns, ts_received_ns=now_ns)
+            for bracket in self.runner.brackets()
+            if bracket.phase not in ENDED
+        ]
+
+    def _see(self, event: Event, outcome: Outcome, sequence: int) -> None:
+        if isinstance(event, Quote):
+            self.market.take(event)
+        elif isinstance(event, LinkStatus) and not event.up:
+            self.market.interrupted()
+        for note in outcome.notes:
+            alarm = alarm_of(note, in_words(note))
+            if alarm is not None:
+                self.alarms.append(alarm)
+
+    def _symbol_of(self, bracket_id: str) -> str:
+        bracket = self.runner.turn.bracket(bracket_id)
+        return "" if bracket is None else bracket.symbol
+
+    def _stray(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        words = str(context.get("message", "in the loop"))
+        self.supervisor.fault(words, context.get("exception") or RuntimeError("no exception told"))
+
+    async def _watch(self) -> None:
+        await self.runner.ready.wait()
+        # Fills of the time nobody watched: since the last thing we know, or from now on in a new journal.
+        await self.watcher.catch_up(self.last_record_ns - WATCH_BACK_NS if self.last_record_ns else self.begun_ns)
+        await self.watcher.run()
+
+    async def _play(self) -> None:
+        await self.runner.ready.wait()
+        recording = self.recording
+        assert recording is not None
+        self.player = FeedPlayer(
+            recording,
+            self.paper.feed,
+            speed=self.options.speed,
+            settled=self._settled,
+            mark=lambda rows: self.paper.keep_place(recording.name, rows),
+            played=self.played,
+        )
+        await self.player.run()
+
+    async def _settled(self) -> None:
+        """Return when everything that followed from a quote has happened, or after a while all the same."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + SETTLE_WITHIN_S
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        while loop.time() < until_s:
+            if self.runner.dispatcher.idle and self.watcher.idle:
+                return
+            await asyncio.sleep(0.0005)

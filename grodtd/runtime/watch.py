@@ -1,0 +1,228 @@
+"""Protects what fills in the account by other hands: a person, another program.
+
+A rule names a symbol or the beginning of a client order id, and the strategy to protect with. A fill under a prefix is
+an entry. A fill in a symbol is one only as far as the account then holds more, in the fill's direction, than brackets
+look after: selling by hand what a bracket holds is no new short. The bracket is attached to the foreign order, so its
+further fills are protected as they come; the order itself is left alone.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Protocol
+
+from grodtd.domain.bracket import ENDED, Bracket
+from grodtd.domain.errors import GrodtdError, NotSent, OutcomeUnknown, Refused
+from grodtd.domain.events import Event
+from grodtd.domain.ids import bracket_id_of_entry, parse_client_order_id
+from grodtd.domain.money import ZERO
+from grodtd.domain.orders import ExecutionReport, Fill, Leg, OrderStatus, Side
+from grodtd.domain.outcome import Outcome
+from grodtd.ports import Broker, Core
+
+ASK_AGAIN_S = 0.5
+ASKED_TIMES = 8
+"""A venue's position may be older than its fill: it is asked for again before a fill counts as a reduction."""
+
+
+class Protect(Protocol):
+    """Opens a bracket: as the door's `protect_entry` and `protect_fill` do, with the position known to the account."""
+
+    async def entry(
+        self, client_order_id: str, symbol: str, side: Side, quantity: Decimal, bracket_id: str, strategy: str
+    ) -> None:
+        """Attach a bracket to an entry order, none of whose fills is booked yet. Raises: Refused."""
+        ...
+
+    async def fill(
+        self, symbol: str, side: Side, quantity: Decimal, px: Decimal, bracket_id: str, strategy: str
+    ) -> None:
+        """Protect units that are held. Raises: Refused - an id that is taken, an unknown symbol."""
+        ...
+
+
+class Tell(Protocol):
+    """Where the watcher says what it does: a logger's methods."""
+
+    def info(self, event: str, **context: object) -> object:
+        """Say what was done."""
+        ...
+
+    def error(self, event: str, **context: object) -> object:
+        """Say what failed, while doing what."""
+        ...
+
+
+class Watcher:
+    """Hand `observe` every fact the runner took; `run` protects what it finds, one fill after the other."""
+
+    def __init__(
+        self,
+        core: Core,
+        broker: Broker,
+        brackets: Callable[[], Iterable[Bracket]],
+        protect: Protect,
+        tell: Tell,
+        *,
+        symbols: Mapping[str, str],
+        prefixes: Mapping[str, str],
+    ) -> None:
+        """`symbols` and `prefixes` map to the strategy."""
+        self._core, self._broker, self._brackets, self._protect, self._tell = core, broker, brackets, protect, tell
+        self._symbols, self._prefixes = dict(symbols), dict(prefixes)
+        self._found: asyncio.Queue[ExecutionReport] = asyncio.Queue()
+        self._done: set[str] = set()
+        self.protected = 0
+        """Fills that were protected."""
+        self.failed = 0
+
+    @property
+    def watching(self) -> bool:
+        """Whether there is any rule."""
+        return bool(self._symbols or self._prefixes)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no fill waits."""
+        return self._found.empty()
+
+    def observe(self, event: Event, outcome: Outcome, sequence: int) -> None:
+        """Notice a fill that is nobody's yet."""
+        if isinstance(event, ExecutionReport) and not outcome.journal and event.exec_id and event.last_qty > 0:
+            self.notice(event)
+
+    def notice(self, report: ExecutionReport) -> None:
+        """Queue a foreign fill if a rule is about it."""
+        if report.exec_ref_id or report.last_px is None or report.side is None or report.exec_id in self._done:
+            return
+        if self._rule(report) is not None and parse_client_order_id(report.client_order_id) is None:
+            self._done.add(report.exec_id)
+            self._found.put_nowait(report)
+
+    async def catch_up(self, since_ns: int) -> None:
+        """Notice fills that happened while nobody watched. Raises what the broker raises."""
+        for fill in await self._broker.fills(since_ns):
+            if self._bracket_of(fill.client_order_id) is None:
+                self.notice(_report_of(fill))
+
+    async def run(self) -> None:
+        """Protect what is noticed, for ever."""
+        while True:
+            report = await self._found.get()
+            try:
+                await self._look_after(report)
+            except (GrodtdError, OSError) as error:
+                self.failed += 1
+                self._tell.error(
+                    "watched_fill_not_protected",
+                    order=report.client_order_id,
+                    symbol=report.symbol,
+                    quantity=str(report.last_qty),
+                    error=f"{type(error).__name__}: {error}",
+                )
+
+    async def _look_after(self, report: ExecutionReport) -> None:
+        if self._bracket_of(report.client_order_id) is not None:
+            await self._core.handle(report)  # its bracket came into being meanwhile, and books each fill once
+            return
+        rule = self._rule(report)
+        assert rule is not None
+        assert report.side is not None
+        assert report.last_px is not None
+        strategy, by_prefix = rule
+        opened = report.last_qty if by_prefix else await self._opened(report, report.side)
+        if opened <= 0:
+            self._tell.info(
+                "watched_fill_reduces",
+                order=report.client_order_id,
+                symbol=report.symbol,
+                quantity=str(report.last_qty),
+            )
+            return
+        name = self._free_name(report.client_order_id)
+        whole = opened == report.last_qty
+        if not (whole and await self._attach(report, report.side, name, strategy)):
+            await self._protect.fill(report.symbol, report.side, opened, report.last_px, name, strategy)
+        self.protected += 1
+        self._tell.info(
+            "watched_fill_protected",
+            bracket=name,
+            order=report.client_order_id,
+            symbol=report.symbol,
+            quantity=str(opened),
+        )
+
+    async def _attach(self, report: ExecutionReport, side: Side, name: str, strategy: str) -> bool:
+        """Attach a bracket to the order, and book the fill in it; False where only what is held is protected."""
+        filled = max(report.cum_qty, report.last_qty)
+        try:
+            await self._protect.entry(report.client_order_id, report.symbol, side, filled, name, strategy)
+        except Refused:
+            return False  # entries are paused, or there are too many: the fill exists, so it is protected all the same
+        await self._core.handle(report)
+        return True
+
+    async def _opened(self, report: ExecutionReport, side: Side) -> Decimal:
+        """How much of a fill opens a position nobody looks after, as far as the account says."""
+        for attempt in range(ASKED_TIMES):
+            if attempt:
+                await asyncio.sleep(ASK_AGAIN_S)
+            try:
+                held = await self._broker.position(report.symbol)
+            except (NotSent, OutcomeUnknown):
+                continue
+            excess = (held - self._looked_after(report.symbol)) * side.sign
+            if excess > 0:
+                return min(excess, report.last_qty)
+        return ZERO
+
+    def _looked_after(self, symbol: str) -> Decimal:
+        """Signed units of a symbol in brackets."""
+        total = ZERO
+        for bracket in self._brackets():
+            if bracket.symbol == symbol and bracket.phase not in ENDED:
+                total += sum((order.cum_qty * order.side.sign for order in bracket.orders), ZERO)
+        return total
+
+    def _rule(self, report: ExecutionReport) -> tuple[str, bool] | None:
+        """The strategy a fill is to be protected with, and whether its id said so."""
+        fitting = [prefix for prefix in self._prefixes if report.client_order_id.startswith(prefix)]
+        if fitting:
+            return self._prefixes[max(fitting, key=len)], True
+        strategy = self._symbols.get(report.symbol)
+        return None if strategy is None else (strategy, False)
+
+    def _bracket_of(self, client_order_id: str) -> Bracket | None:
+        for bracket in self._brackets():
+            for order in bracket.orders:
+                if order.leg is Leg.ENTRY and order.client_order_id == client_order_id:
+                    return bracket
+        return None
+
+    def _free_name(self, client_order_id: str) -> str:
+        """A bracket id out of the order's that no bracket bears yet."""
+        taken = {bracket.bracket_id for bracket in self._brackets()}
+        name = bracket_id_of_entry(client_order_id)
+        number = 2
+        while name in taken:
+            ending = f"-{number}"
+            name = bracket_id_of_entry(client_order_id)[-(24 - len(ending)) :] + ending
+            number += 1
+        return name
+
+
+def _report_of(fill: Fill) -> ExecutionReport:
+    return ExecutionReport(
+        client_order_id=fill.client_order_id,
+        status=OrderStatus.WORKING,
+        cum_qty=fill.cum_qty or fill.quantity,
+        exec_id=fill.exec_id,
+        last_qty=fill.quantity,
+        last_px=fill.px,
+        fee=fill.fee,
+        fee_asset=fill.fee_asset,
+        symbol=fill.symbol,
+        side=fill.side,
+        ts_event_ns=fill.ts_event_ns,
+        ts_received_ns=fill.ts_event_ns,
+    )
