@@ -142,8 +142,7 @@ def status(state: State = None, socket: Socket = None, json: AsJson = False) -> 
         from grodtd.service.tables import status_lines  # noqa: PLC0415 - starts sooner without
 
         _show(found, json, status_lines(found, screen_width()))
-        totals = found["totals"]
-        if Decimal(totals["exposed_qty"]) or Decimal(totals["unknown_qty"]):
+        if found["level"] == "alarm":
             raise typer.Exit(Exit.EXPOSED)
 
 

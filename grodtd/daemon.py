@@ -169,10 +169,12 @@ class LiveDaemon:
             log,
             symbols=watch.symbols,
             prefixes=watch.client_id_prefixes,
+            # Fills of the time nobody watched: since the last thing we know, or from now on in a new journal.
+            since_ns=self.last_record_ns - WATCH_BACK_NS if self.last_record_ns else self.begun_ns,
         )
         self.runner.observers += [self._see, StepLog(log, self._symbol_of), self.watcher.observe]
-        app = create_app(self.desk, version=grodtd.__version__, on_fault=self.supervisor.fault)
-        self.server = SocketServer(app, options.socket)
+        self.app = create_app(self.desk, version=grodtd.__version__, on_fault=self.supervisor.fault)
+        self.server = SocketServer(self.app, options.socket)
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Run to the end; `ready` is called when the account was taken up and the socket answers.
@@ -185,7 +187,7 @@ class LiveDaemon:
         loop.set_exception_handler(self._stray)
         try:
             self.server.bind()
-            await self._start()
+            await self.start()
             ready()
             await supervisor.run(self._parts())
         finally:
@@ -220,6 +222,7 @@ class LiveDaemon:
             orphans=[] if found is None else [report.client_order_id for report in found.orphans],
             alarms=tuple(self.alarms),
             faults=tuple(self.supervisor.faults),
+            unprotected_fills=tuple(self.watcher.failures.values()),
             feed=None if self.player is None else self.player.state(),
         )
         return as_data(status_of(situation))
@@ -254,7 +257,8 @@ class LiveDaemon:
 
     # ---------------------------------------------------------------- how it runs
 
-    async def _start(self) -> None:
+    async def start(self) -> None:
+        """Fold in what the engine lives under, listen to the account and compare with it; `run` does this first."""
         known, now_ns = self.configuration, self.clock.now_ns()
         kind = known.brokers.use
         await self.runner.start(
@@ -321,8 +325,7 @@ class LiveDaemon:
 
     async def _watch(self) -> None:
         await self.runner.ready.wait()
-        # Fills of the time nobody watched: since the last thing we know, or from now on in a new journal.
-        await self.watcher.catch_up(self.last_record_ns - WATCH_BACK_NS if self.last_record_ns else self.begun_ns)
+        await self.watcher.catch_up()
         await self.watcher.run()
 
     async def _play(self) -> None:

@@ -58,7 +58,7 @@ def status_of(situation: Situation) -> Status:
     )
     totals = _totals(told)
     problems = words.problems(situation, told)
-    level, verdict = words.verdict(totals, told, problems)
+    level, verdict = words.verdict(totals, told, problems, situation.unprotected_fills)
     return Status(
         level=level,
         verdict=verdict,

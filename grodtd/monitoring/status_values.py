@@ -153,6 +153,8 @@ class Situation(msgspec.Struct, frozen=True):
     alarms: Sequence[Alarm] = ()
     faults: Sequence[str] = ()
     """Errors of our own since the start, latest last."""
+    unprotected_fills: Sequence[str] = ()
+    """Fills by other hands that a rule says to protect, and that could not be protected so far."""
     feed: FeedState | None = None
 
 
@@ -178,8 +180,3 @@ class Status(msgspec.Struct, frozen=True):
     alarms: tuple[Alarm, ...]
     feed: FeedState | None
     daemon: Daemon
-
-    @property
-    def safe(self) -> bool:
-        """Whether nothing is exposed and nothing unknown."""
-        return not (self.totals.exposed_qty or self.totals.unknown_qty)

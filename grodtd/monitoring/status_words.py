@@ -105,11 +105,14 @@ def problems(situation: Situation, told: Sequence[BracketStatus]) -> list[str]:
         how = "no quote has come yet" if old_s is None else f"the last quote came {old_s:.0f} s ago"
         over = " (the feed is over)" if situation.feed is not None and situation.feed.ended else ""
         found.append(f"{how}{over}: levels watched here cannot trigger")
+    found.extend(f"a fill by another hand is NOT protected: {fill}" for fill in situation.unprotected_fills)
     found.extend(f"{bracket.bracket_id}: {bracket.verdict}" for bracket in told if bracket.level == "warning")
     return found
 
 
-def verdict(totals: Totals, told: Sequence[BracketStatus], problems: Sequence[str]) -> tuple[str, str]:
+def verdict(
+    totals: Totals, told: Sequence[BracketStatus], problems: Sequence[str], unprotected_fills: Sequence[str] = ()
+) -> tuple[str, str]:
     """Return the level of everything, and the one sentence a status begins with."""
     for word, quantity in (("EXPOSED", "exposed_qty"), ("UNKNOWN", "unknown_qty")):
         hit = [bracket for bracket in told if getattr(bracket, quantity)]
@@ -117,6 +120,8 @@ def verdict(totals: Totals, told: Sequence[BracketStatus], problems: Sequence[st
             worst = max(hit, key=lambda bracket: bracket.seconds_naked)
             parts = ", ".join(f"{plain(q)} {symbol}" for symbol, q in _by_symbol(hit, quantity).items())
             return "alarm", f"{word}: {parts}, naked for {worst.seconds_naked:g} s (worst: {worst.bracket_id})"
+    if unprotected_fills:
+        return "alarm", f"EXPOSED: a fill by another hand is not protected: {unprotected_fills[0]}"
     level = "warning" if problems else "ok"
     if not totals.open_brackets:
         return level, "nothing is open"

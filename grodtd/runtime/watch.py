@@ -22,6 +22,7 @@ from grodtd.ports import Broker, Core
 
 ASK_AGAIN_S = 0.5
 ASKED_TIMES = 8
+TRY_AGAIN_S = 5.0
 """A venue's position may be older than its fill: it is asked for again before a fill counts as a reduction."""
 
 
@@ -66,15 +67,17 @@ class Watcher:
         *,
         symbols: Mapping[str, str],
         prefixes: Mapping[str, str],
+        since_ns: int = 0,
+        try_again_s: float = TRY_AGAIN_S,
     ) -> None:
-        """`symbols` and `prefixes` map to the strategy."""
+        """`symbols` and `prefixes` map to the strategy; fills before `since_ns`, by the venue's clock, are history."""
         self._core, self._broker, self._brackets, self._protect, self._tell = core, broker, brackets, protect, tell
         self._symbols, self._prefixes = dict(symbols), dict(prefixes)
         self._found: asyncio.Queue[ExecutionReport] = asyncio.Queue()
         self._done: set[str] = set()
-        self.protected = 0
-        """Fills that were protected."""
-        self.failed = 0
+        self._since_ns, self._try_again_s = since_ns, try_again_s
+        self.failures: dict[str, str] = {}
+        """Fills that could not be protected so far, by execution id, in words. They are tried again."""
 
     @property
     def watching(self) -> bool:
@@ -95,31 +98,34 @@ class Watcher:
         """Queue a foreign fill if a rule is about it."""
         if report.exec_ref_id or report.last_px is None or report.side is None or report.exec_id in self._done:
             return
+        if report.ts_event_ns < self._since_ns:
+            return
         if self._rule(report) is not None and parse_client_order_id(report.client_order_id) is None:
             self._done.add(report.exec_id)
             self._found.put_nowait(report)
 
-    async def catch_up(self, since_ns: int) -> None:
+    async def catch_up(self) -> None:
         """Notice fills that happened while nobody watched. Raises what the broker raises."""
-        for fill in await self._broker.fills(since_ns):
+        for fill in await self._broker.fills(self._since_ns):
             if self._bracket_of(fill.client_order_id) is None:
                 self.notice(_report_of(fill))
 
     async def run(self) -> None:
-        """Protect what is noticed, for ever."""
+        """Protect what is noticed, for ever; what fails is told, and tried again after a while."""
+        loop = asyncio.get_running_loop()
         while True:
             report = await self._found.get()
             try:
                 await self._look_after(report)
             except (GrodtdError, OSError) as error:
-                self.failed += 1
+                what = f"{report.client_order_id}: {report.last_qty} {report.symbol}"
+                self.failures[report.exec_id] = f"{what} ({error})"
                 self._tell.error(
-                    "watched_fill_not_protected",
-                    order=report.client_order_id,
-                    symbol=report.symbol,
-                    quantity=str(report.last_qty),
-                    error=f"{type(error).__name__}: {error}",
+                    "watched_fill_not_protected", order=report.client_order_id, what=what, error=str(error)
                 )
+                loop.call_later(self._try_again_s, self._found.put_nowait, report)
+            else:
+                self.failures.pop(report.exec_id, None)
 
     async def _look_after(self, report: ExecutionReport) -> None:
         if self._bracket_of(report.client_order_id) is not None:
@@ -130,7 +136,9 @@ class Watcher:
         assert report.side is not None
         assert report.last_px is not None
         strategy, by_prefix = rule
-        opened = report.last_qty if by_prefix else await self._opened(report, report.side)
+        # Tried before, and perhaps adopted by hand meanwhile: then the account knows better than the order's name.
+        named = by_prefix and report.exec_id not in self.failures
+        opened = report.last_qty if named else await self._opened(report, report.side)
         if opened <= 0:
             self._tell.info(
                 "watched_fill_reduces",
@@ -143,7 +151,6 @@ class Watcher:
         whole = opened == report.last_qty
         if not (whole and await self._attach(report, report.side, name, strategy)):
             await self._protect.fill(report.symbol, report.side, opened, report.last_px, name, strategy)
-        self.protected += 1
         self._tell.info(
             "watched_fill_protected",
             bracket=name,
@@ -171,9 +178,9 @@ class Watcher:
                 held = await self._broker.position(report.symbol)
             except (NotSent, OutcomeUnknown):
                 continue
-            excess = (held - self._looked_after(report.symbol)) * side.sign
-            if excess > 0:
-                return min(excess, report.last_qty)
+            opened = opened_by(report.last_qty, side, held, self._looked_after(report.symbol))
+            if opened > 0:
+                return opened
         return ZERO
 
     def _looked_after(self, symbol: str) -> Decimal:
@@ -209,6 +216,23 @@ class Watcher:
             name = bracket_id_of_entry(client_order_id)[-(24 - len(ending)) :] + ending
             number += 1
         return name
+
+
+def opened_by(quantity: Decimal, side: Side, held: Decimal, looked_after: Decimal) -> Decimal:
+    """Return how much of a fill opened a position nobody looks after.
+
+    `held` is the account's signed position after the fill, `looked_after` that of all brackets together. A fill first
+    closes what was held the other way; and what brackets hold already is not held twice.
+
+    >>> opened_by(Decimal(20), Side.BUY, Decimal(5), Decimal(-15))  # 15 short, bought 20: 5 are a new long
+    Decimal('5')
+    >>> opened_by(Decimal(100), Side.SELL, Decimal(0), Decimal(100))  # what a bracket held was sold by hand
+    Decimal('0')
+    """
+    after = held * side.sign
+    beyond_zero = min(quantity, after)
+    free = (held - looked_after) * side.sign
+    return max(ZERO, min(beyond_zero, free))
 
 
 def _report_of(fill: Fill) -> ExecutionReport:

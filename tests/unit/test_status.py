@@ -229,7 +229,7 @@ def situation(*brackets, **more):
 def test_everything_in_one_sentence_the_worst_first(told, given, level, verdict):
     status = status_of(given)
     assert (status.level, status.verdict) == (level, verdict), told
-    assert status.safe is (level != "alarm")
+    assert bool(status.totals.exposed_qty or status.totals.unknown_qty) is (level == "alarm")
 
 
 @pytest.mark.parametrize(
@@ -254,6 +254,12 @@ def test_whatever_else_is_wrong_is_a_warning_of_its_own(more, problem):
     status = status_of(situation(bracket(100, stop(100)), **more))
     assert status.level == ("warning" if more.get("compared", True) else "alarm")
     assert any(problem in line for line in status.problems), status.problems
+
+
+def test_a_fill_that_a_rule_could_not_protect_is_exposed():
+    status = status_of(situation(bracket(100, stop(100)), unprotected_fills=["tv-1: 10 X (no answer)"]))
+    assert status.level == "alarm"
+    assert status.verdict == "EXPOSED: a fill by another hand is not protected: tv-1: 10 X (no answer)"
 
 
 def test_old_quotes_worry_nobody_who_holds_nothing():
