@@ -110,8 +110,11 @@ def hold_off(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch:
 def leave_dust(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Bracket:
     """Too little to sell by itself: an exit that is alive may take it, until the market is through the stop."""
     if touch is Touch.STOP or bracket.exits is ExitState.LEAVE:
-        return exit_orders.cancel_all(step, bracket, Leg.ENTRY, Leg.TARGET)
-    return bracket
+        bracket = exit_orders.cancel_all(step, bracket, Leg.ENTRY)
+    elif cover.committed_qty - cover.going_qty <= cover.open_qty:
+        return bracket
+    legs = (Leg.TARGET, Leg.EXIT) if cover.stop_qty <= cover.open_qty else EXITS
+    return exit_orders.cancel_all(step, bracket, *legs)
 
 
 def neutralise(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Bracket:

@@ -125,7 +125,7 @@ def measure(bracket: Bracket, terms: Terms) -> Coverage:
 def _add_living(cover: Coverage, order: LegOrder, before: LegOrder | None, bracket: Bracket, terms: Terms) -> None:
     """Count an exit that may still fill; `before` is the order that stands before it in the bracket."""
     leaves = surely = order.leaves_qty
-    leaving = leaves if order.cancel_wanted or (order.linked_id and _venue_ends(bracket, order)) else ZERO
+    leaving = leaves if order.cancel_wanted or (order.linked_id and venue_ends(bracket, order)) else ZERO
     if order.pending is not None:
         surely = _smaller(order.quantity, order.pending.quantity) - order.cum_qty
         leaving = leaves - surely if order.pending.quantity < order.quantity else ZERO
@@ -172,7 +172,7 @@ def _moved(order: LegOrder, terms: Terms, cover: Coverage) -> Decimal:
     return moved
 
 
-def _venue_ends(bracket: Bracket, order: LegOrder) -> bool:
+def venue_ends(bracket: Bracket, order: LegOrder) -> bool:
     """Whether the venue is ending a leg by itself, because the one it is linked with has filled."""
     for other in bracket.orders:
         if other.client_order_id == order.linked_id:

@@ -15,7 +15,7 @@ from grodtd.domain.money import ZERO, ceil_to, floor_to
 from grodtd.domain.notes import NoteKind
 from grodtd.domain.orders import Leg, NewOrder, OrderType, Side, TimeInForce
 from grodtd.domain.policy import NS_PER_S, Plan
-from grodtd.execution.coverage import Coverage
+from grodtd.execution.coverage import Coverage, venue_ends
 from grodtd.execution.order_lifecycle import ask_cancel, ask_replace
 from grodtd.execution.terms import Step, Terms
 
@@ -346,6 +346,8 @@ def shrink(step: Step, bracket: Bracket, terms: Terms, leg: Leg, excess: Decimal
         if excess <= 0:
             break
         if order.leg is not leg or not order.alive or order.cancel_wanted or order.pending is not None:
+            continue
+        if venue_ends(bracket, order):
             continue
         step.tell(NoteKind.EXITS_SHRUNK, leg=leg.value, client_order_id=order.client_order_id, excess=excess)
         leaves = order.leaves_qty

@@ -106,9 +106,9 @@ def shrink_exits(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) ->
     excess = cover.committed_qty - cover.going_qty - cover.sellable_qty
     if bracket.plan is Plan.PAIR_REDUCE_ONLY and terms.capabilities.amend is Amend.NONE:
         return exit_orders.renew_smaller(step, bracket, terms, cover)
-    local_target = bracket.plan in (Plan.STOP_RESTING, Plan.SYNTHETIC)
-    leg = Leg.TARGET if cover.target_qty > 0 and local_target else Leg.STOP  # the stop is the last to go
-    return exit_orders.shrink(step, bracket, terms, leg, excess)
+    if lonely_targets(bracket):  # the stop is the last to go
+        return cancel_lonely(step, bracket, terms, cover)
+    return exit_orders.shrink(step, bracket, terms, Leg.STOP, excess)
 
 
 def cancel_lonely(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
@@ -194,6 +194,11 @@ def rearm(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracke
     return exit_orders.place_stop(step, bracket, terms, cover.sellable_qty)
 
 
+def recall(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """A bust made the position smaller than the sale on its way: it is asked back, and what is open is sold again."""
+    return exit_orders.cancel_all(step, bracket, Leg.TARGET, Leg.EXIT)
+
+
 TABLE: dict[tuple[ExitState, Trigger], tuple[ExitState, Rule]] = {
     (E.GUARD, T.SETTLED): (E.GUARD, nothing),
     (E.GUARD, T.SHORT): (E.GUARD, cover_rest),
@@ -209,11 +214,13 @@ TABLE: dict[tuple[ExitState, Trigger], tuple[ExitState, Rule]] = {
     (E.TAKE, T.BUSY): (E.TAKE, nothing),  # the stop may still fill while its cancel travels
     (E.TAKE, T.CLEAR): (E.TAKE, take),
     (E.TAKE, T.SELLING): (E.TAKE, nothing),
+    (E.TAKE, T.EXCESS): (E.TAKE, recall),  # the entry was busted while the sale travelled
     (E.TAKE, T.MISSED): (E.GUARD, protect_again),
     (E.TAKE, T.CROSSED): (E.LEAVE, stop_was_hit),  # fell from the target through the stop while we swapped
     (E.LEAVE, T.BUSY): (E.LEAVE, get_out),
     (E.LEAVE, T.CLEAR): (E.LEAVE, sell),
     (E.LEAVE, T.SELLING): (E.LEAVE, nothing),
+    (E.LEAVE, T.EXCESS): (E.LEAVE, recall),
     (E.LEAVE, T.REFUSED): (E.LEAVE, rearm),
     (E.LEAVE, T.WAITING): (E.LEAVE, nothing),  # the next attempt has its time; the stop we put back may rest
 }
@@ -269,7 +276,7 @@ def _classify_take(bracket: Bracket, cover: Coverage, touch: Touch) -> Trigger:
         resting = any(
             o.leg is Leg.TARGET and o.alive and o.time_in_force is not TimeInForce.IOC for o in bracket.orders
         )
-        return T.BUSY if resting else T.SELLING
+        return T.BUSY if resting else _selling(cover)
     if bracket.target_generation > bracket.take_generation or bracket.frozen_reason:
         return T.MISSED
     return T.CLEAR
@@ -277,13 +284,17 @@ def _classify_take(bracket: Bracket, cover: Coverage, touch: Touch) -> Trigger:
 
 def _classify_leave(bracket: Bracket, cover: Coverage, now_ns: int) -> Trigger:
     if any(order.leg is Leg.EXIT and order.alive for order in bracket.orders):
-        return T.SELLING
+        return _selling(cover)
     if bracket.exit_retry_at_ns is not None and now_ns < bracket.exit_retry_at_ns:
         # A stop that was hit would be refused again; any other reason to leave is no reason to stand bare.
         restorable = bracket.exit_reason != "stop" and bracket.rearmed < bracket.exit_attempts
         resting = bracket.plan is not Plan.SYNTHETIC
         return T.REFUSED if restorable and resting and not cover.exits_alive else T.WAITING
     return T.BUSY if cover.exits_alive else T.CLEAR
+
+
+def _selling(cover: Coverage) -> Trigger:
+    return T.EXCESS if cover.committed_qty - cover.going_qty > cover.open_qty else T.SELLING
 
 
 def is_mispriced(order: LegOrder, bracket: Bracket, now_ns: int) -> bool:
@@ -310,7 +321,7 @@ def _target_missing(bracket: Bracket, terms: Terms, cover: Coverage) -> Decimal:
 
 
 def lonely_targets(bracket: Bracket) -> list[LegOrder]:
-    """Return the resting targets that nobody asked to go and that no living stop stands beside.
+    """Return the resting targets that nobody asked to go, the venue neither, and that no living stop stands beside.
 
     The targets of a reduce-only pair are not: they commit nothing, so their stop comes back beside them.
     """
@@ -320,7 +331,7 @@ def lonely_targets(bracket: Bracket) -> list[LegOrder]:
     for order in bracket.orders:
         if order.leg is Leg.TARGET and order.alive and not order.cancel_wanted:
             sibling = exit_orders.linked(bracket, order)
-            if sibling is None or not sibling.alive:
+            if sibling is None or not (sibling.alive or sibling.cum_qty):
                 lonely.append(order)
     return lonely
 

@@ -264,25 +264,44 @@ def _book_execution(order: LegOrder, report: ExecutionReport) -> LegOrder:
     if report.exec_ref_id:
         return _book_bust(order, report)
     reported_cum = report.cum_qty if report.cum_qty > order.reported_cum else order.reported_cum
-    inferred = False
-    for known in order.executions:
-        if known.exec_id.endswith(GIVEN) and 0 < report.cum_qty <= known.qty:
-            return order  # one of those we were handed in one figure
+    executions, given, inferred = order.executions, None, False
+    for known in executions:
         if known.exec_id == report.exec_id:
             if not known.inferred:
                 return order
             inferred = True
+        elif known.exec_id.endswith(GIVEN):
+            given = known
     if report.last_px is None or report.last_qty <= 0:
         return replace(order, reported_cum=reported_cum)
     execution = Execution(report.exec_id, report.last_qty, report.last_px, report.fee, report.fee_asset)
-    if not inferred:
-        return replace(order, executions=(*order.executions, execution), reported_cum=reported_cum)
-    return replace(  # its bust came first
-        order,
-        executions=tuple(execution if e.exec_id == report.exec_id else e for e in order.executions),
-        busts=tuple(_priced_as(b, execution) if b.ref_id == report.exec_id else b for b in order.busts),
-        reported_cum=reported_cum,
-    )
+    if inferred:  # its bust came first
+        return replace(
+            order,
+            executions=tuple(execution if e.exec_id == report.exec_id else e for e in executions),
+            busts=tuple(_priced_as(b, execution) if b.ref_id == report.exec_id else b for b in order.busts),
+            reported_cum=reported_cum,
+        )
+    if given is not None:
+        executions = _explained(order, given, report)
+    return replace(order, executions=(*executions, execution), reported_cum=reported_cum)
+
+
+def _explained(order: LegOrder, given: Execution, report: ExecutionReport) -> tuple[Execution, ...]:
+    """Return the executions with that much less in the one figure we were handed as `report` tells us of its parts.
+
+    It does when its cumulative quantity is no news, or when it was busted before we heard of it.
+    """
+    busted = any(bust.ref_id == report.exec_id for bust in order.busts)
+    if not busted and not 0 < report.cum_qty <= order.cum_qty:
+        return order.executions
+    known = {report.exec_id, *(execution.exec_id for execution in order.executions)}
+    left = given.qty - sum((bust.qty for bust in order.busts if bust.ref_id not in known), ZERO)
+    explained = report.last_qty if report.last_qty < left else left
+    if explained <= 0:
+        return order.executions
+    rest = replace(given, qty=given.qty - explained, fee=given.fee * divide(given.qty - explained, given.qty))
+    return tuple(rest if execution is given else execution for execution in order.executions)
 
 
 def _book_bust(order: LegOrder, report: ExecutionReport) -> LegOrder:
@@ -292,14 +311,16 @@ def _book_bust(order: LegOrder, report: ExecutionReport) -> LegOrder:
     executions = order.executions
     busted = next((e for e in executions if e.exec_id == report.exec_ref_id), None)
     taken = sum((bust.qty for bust in order.busts if bust.ref_id == report.exec_ref_id), ZERO)
-    if busted is not None and taken >= busted.qty:
+    if taken and (busted is None or taken >= busted.qty):
         return order  # gone already: a reconciliation noticed it before the venue's own word came
+    before = report.cum_qty + report.last_qty  # what the venue calls cumulative is after the bust
+    if busted is None and order.cum_qty >= before:
+        busted = next((e for e in executions if e.exec_id.endswith(GIVEN) and e.qty >= report.last_qty), None)
     if busted is None:
         px = report.last_px or order.limit_px or order.stop_px or ZERO
         busted = Execution(report.exec_ref_id, report.last_qty, px, report.fee, report.fee_asset, inferred=True)
         executions = (*executions, busted)
     bust = Execution(report.exec_id, report.last_qty, busted.px, report.fee, report.fee_asset, report.exec_ref_id)
-    before = report.cum_qty + report.last_qty  # what the venue calls cumulative is after the bust
     return replace(
         order,
         executions=executions,

@@ -30,13 +30,15 @@ class Order(NamedTuple):
     level: Decimal | None = None
     cum: int = 0
     fills: tuple[int, ...] = ()
-    """Sizes of its executions, oldest first."""
+    """Sizes of its executions, oldest first; negative: busted."""
     status: OrderStatus = OrderStatus.WORKING
     linked: str = ""
     reduce_only: bool = False
     triggered: bool = False
     past: tuple[str, ...] = ()
     leg: str = ""
+    fresh: bool = True
+    """Whether it came so lately that a lagging read may miss it."""
 
     @property
     def open(self) -> bool:
@@ -126,7 +128,7 @@ class Venue(NamedTuple):
             client_order_id=order.cid,
             status=filled.status,
             cum_qty=QTY[cum],
-            exec_id=f"{order.root}:{cum}",
+            exec_id=exec_id(order, len(order.fills)),
             last_qty=QTY[quantity],
             last_px=order.level or PX[self.price],
             ts_event_ns=NOW,
@@ -143,12 +145,43 @@ class Venue(NamedTuple):
             return venue.put(resized).say(resized)
         return venue.end(sibling, OrderStatus.CANCELED, alone=True)
 
+    def bust(self, order: Order, index: int) -> "Venue":
+        """Take an execution back; an order that ended stays ended."""
+        size = order.fills[index]
+        fills = (*order.fills[:index], -size, *order.fills[index + 1 :])
+        after = order._replace(cum=order.cum - size, fills=fills)
+        report = ExecutionReport(
+            client_order_id=order.cid,
+            status=order.status,
+            cum_qty=QTY[after.cum],
+            exec_id=f"bust {exec_id(order, index)}",
+            last_qty=QTY[size],
+            last_px=order.level or PX[self.price],
+            exec_ref_id=exec_id(order, index),
+            ts_event_ns=NOW,
+            ts_received_ns=NOW,
+        )
+        return self.put(after)._replace(stream=(*self.stream, report))
+
+    def ghost(self, order: Order) -> "Venue":
+        """A fill of one unit nobody expects any more: the order had ended."""
+        revived = order._replace(status=OrderStatus.WORKING)
+        venue = self.put(revived).fill(revived, 1, SiblingOnPartial.NONE)
+        filled = venue.find(order.cid)
+        assert filled is not None
+        return venue if not filled.open else venue.put(filled._replace(status=order.status))
+
     def move(self, price: int) -> "Venue":
         """Let the market move; stops it goes through are triggered."""
         orders = self.orders
         if price == LOW:
             orders = tuple(o._replace(triggered=True) if o.kind == "stop" and o.open else o for o in orders)
         return self._replace(price=price, orders=orders)
+
+
+def exec_id(order: Order, index: int) -> str:
+    """Name the execution of a chain."""
+    return f"{order.root}:{index + 1}"
 
 
 def snapshot(order: Order, cid: str) -> OrderReport:
@@ -250,14 +283,16 @@ def _look_up(venue: Venue, cid: str) -> Answer:
         return (OrderNotFound(cid, NOW, NOW, NOW),)
     facts: list[object] = []
     cum = 0
-    for size in order.fills:
+    for index, size in enumerate(order.fills):
+        if size < 0:
+            continue
         cum += size
         facts.append(
             ExecutionReport(
                 client_order_id=cid,
                 status=OrderStatus.WORKING,
                 cum_qty=QTY[cum],
-                exec_id=f"{order.root}:{cum}",
+                exec_id=exec_id(order, index),
                 last_qty=QTY[size],
                 last_px=order.level or PX[MID],
                 ts_event_ns=NOW,

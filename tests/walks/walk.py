@@ -39,13 +39,15 @@ from grodtd.execution import bracket_order_manager, oco_emulator, order_lifecycl
 from grodtd.execution.enhanced_engine import Engine, _watched_levels
 from grodtd.execution.invariants import loosened, overcommitted, stuck, violations
 from grodtd.execution.trigger_book import TriggerBook
-from tests.walks.small_venue import HIGH, LOW, MID, NOW, PX, QTY, Order, Reports, Venue, carry_out, refused
+from tests.walks.small_venue import HIGH, LOW, MID, NOW, PX, QTY, Order, Reports, Venue, carry_out, exec_id, refused
 
 LONG_AGO_NS = 300 * 1_000_000_000
 """Older than any wait: times before that are all the same."""
 STOP_PX, TARGET_PX, ENTRY_PX = Decimal(90), Decimal(110), Decimal(100)
 MIRROR = {LOW: Decimal(115), MID: Decimal(100), HIGH: Decimal(80)}
 ONE_LEG = (Plan.STOP_RESTING, Plan.SYNTHETIC)
+STOCK = Instrument("X", tick_size=Decimal(1))
+POLICY = Policy(protection=ProtectionPolicy(allow_synthetic=True))
 HOUR_NS = 3_600_000_000_000
 
 
@@ -84,10 +86,12 @@ class Setting:
     by_hand: int = 0
     evils: tuple[str, ...] = ()
     """The kinds of mischief allowed; empty: none."""
-    instrument: Instrument = Instrument("X", tick_size=Decimal(1))
-    policy: Policy = Policy(protection=ProtectionPolicy(allow_synthetic=True))
+    instrument: Instrument = STOCK
+    policy: Policy = POLICY
     strict: bool = True
-    """Whether the plan forbids overselling whatever happens; False where the venue's own link may fail."""
+    """Whether overselling is impossible whatever happens; False where the venue itself breaks its word."""
+    lawless: bool = False
+    """Whether the venue fills what it had ended, or takes in what it had dropped: then only the end counts."""
     reorder: bool = False
     """Whether pushed reports overtake each other freely; else that is mischief ("overtake")."""
 
@@ -287,6 +291,7 @@ class Walker:
             (1,) * setting.filled_qty,
             status=OrderStatus.FILLED if setting.filled_qty == setting.entry_qty else OrderStatus.WORKING,
             leg="entry",
+            fresh=False,
         )
         return World(
             bracket,
@@ -346,6 +351,9 @@ class Walker:
         for index, (command, until_ns) in enumerate(world.late):
             rest = world.late[:index] + world.late[index + 1 :]
             venue, _ = carry_out(world.venue, command, self.rule)
+            if isinstance(command, SubmitOrder) and venue is not world.venue:
+                taken = venue.find(command.order.client_order_id)
+                venue = venue.say(taken) if taken is not None and taken.open else venue
             assert until_ns > NOW
             yield f"late {_name(command)}", world._replace(venue=venue, late=rest), False
         if world.answer or not world.lane:
@@ -359,7 +367,8 @@ class Walker:
         if isinstance(command, QueryOrder):
             if self._may(world, "unknown"):
                 yield f"{_name(command)} unanswered", evil, False
-            if self._may(world, "stale"):
+            asked = world.venue.find(command.client_order_id)
+            if self._may(world, "stale") and asked is not None and asked.fresh:
                 missing = OrderNotFound(command.client_order_id, NOW, NOW, NOW)
                 yield f"{_name(command)} not found yet", evil._replace(answer=(missing,)), False
             return
@@ -370,6 +379,12 @@ class Walker:
         if self._may(world, "unknown"):
             yield f"{_name(command)} lost", evil._replace(answer=unknown), False
             yield f"{_name(command)} unheard", evil._replace(venue=venue, answer=unknown), False
+        if self._may(world, "silence"):  # the process died between the wire and the answer
+            yield f"{_name(command)} and silence", evil._replace(venue=venue), False
+            yield f"{_name(command)} never left", evil, False
+        if self._may(world, "undead"):
+            late = (*world.late, (command, NOW + 20 * self.late_ns))
+            yield f"{_name(command)} wanders", evil._replace(answer=unknown, late=late), False
         if self._may(world, "late"):
             late = (*world.late, (command, _valid_until(command) or NOW + self.late_ns))
             yield f"{_name(command)} travels on", evil._replace(answer=unknown, late=late), False
@@ -395,7 +410,15 @@ class Walker:
     def _venue(self, world: World) -> Iterator[tuple[str, World, bool]]:
         venue = world.venue
         for order in venue.orders:
+            if self._may(world, "bust"):
+                for index, size in enumerate(order.fills):
+                    if size > 0:
+                        busted = _evil(world)._replace(venue=venue.bust(order, index))
+                        yield f"{exec_id(order, index)} busted", busted, False
             if not order.open:
+                ended = order.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED)
+                if ended and order.cum < order.quantity and self._may(world, "ghost"):
+                    yield f"{order.cid} fills 1 after its end", _evil(world)._replace(venue=venue.ghost(order)), False
                 continue
             if order.kind == "entry":
                 yield f"{order.cid} fills 1", world._replace(venue=venue.fill(order, 1, self.rule)), False
@@ -403,8 +426,7 @@ class Walker:
                     for status in (OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED):
                         yield f"{order.cid} {status}", _evil(world)._replace(venue=venue.end(order, status)), False
                 continue
-            ready = order.triggered if order.kind == "stop" else order.kind == "now" or venue.price == HIGH
-            if ready:
+            if _is_ready(order, venue.price):
                 for quantity in dict.fromkeys((order.leaves, 1)):
                     filled = venue.fill(order, quantity, self.rule)
                     yield f"{order.cid} fills {quantity}", world._replace(venue=filled), True
@@ -456,17 +478,15 @@ class Walker:
         bracket, commands = self.host.fire(world.bracket, due_ns)
         late = tuple((_moved(c, waits), until - waits) for c, until in world.late if until - waits > NOW)
         lane = tuple(_moved(command, waits) for command in world.lane) + commands
-        after = (world if idle else _evil(world))._replace(bracket=bracket, late=late, lane=lane)
+        known = world.venue._replace(orders=tuple(order._replace(fresh=False) for order in world.venue.orders))
+        after = (world if idle else _evil(world))._replace(bracket=bracket, late=late, lane=lane, venue=known)
         yield f"{waits / 1e9:g} s pass", after, idle and waits < HOUR_NS // 2
 
     def _restless(self, world: World) -> bool:
         """Whether something at the venue or in the market is bound to happen."""
         venue = world.venue
-        for order in venue.orders:
-            if order.open and order.kind != "entry":
-                if order.triggered if order.kind == "stop" else order.kind == "now" or venue.price == HIGH:
-                    return True
-        return self.host.quote(world.bracket, venue.price) is not None
+        ready = any(order.open and order.kind != "entry" and _is_ready(order, venue.price) for order in venue.orders)
+        return ready or self.host.quote(world.bracket, venue.price) is not None
 
     def _may(self, world: World, evil: str) -> bool:
         return world.mischief > 0 and evil in self.setting.evils
@@ -477,7 +497,7 @@ class Walker:
         """At every step: the engine's view is sane, and the venue's truth is safe."""
         bracket, venue = world.bracket, world.venue
         terms = self.host.engine.terms(bracket)
-        broken = list(violations(bracket, terms))
+        broken = [] if self.setting.lawless else list(violations(bracket, terms))
         if bracket.frozen_reason:
             broken.append(f"surprised: {bracket.frozen_reason}")
         if label != "move levels" and loosened(before.bracket, bracket):
@@ -504,18 +524,21 @@ class Walker:
         if bracket.phase in (Phase.CLOSED, Phase.RESIDUE):
             working = [o.cid for o in venue.orders if o.open]
             coming = [_name(command) for command, _ in world.late if carry_out(venue, command, self.rule)[0] != venue]
-            if working or coming:
+            if working or (coming and not self.setting.lawless):
                 broken.append(f"ended, and {working} work and {coming} may come")
-        elif position > 0 and self.setting.plan is not Plan.SYNTHETIC and venue.stops < position:
+        elif self._sellable(position) and self.setting.plan is not Plan.SYNTHETIC and venue.stops < position:
             broken.append(f"{position} open and {venue.stops} covered at the venue")
-        if position < 0:
+        if position < 0 and self.setting.instrument.sellable(QTY[-position], self.host.stop_px):
             broken.append(f"{-position} oversold, and nobody buys it back")
         if position == 0 and venue.committed and not self.setting.capabilities.native_oco:
             broken.append(f"flat, and {venue.committed} may still sell")
-        if venue.price == LOW and position > 0:
+        if venue.price == LOW and self._sellable(position):
             broken.append("the price went through the stop, and we hold on")
         if broken:
             self._fail(world, "quiet", broken)
+
+    def _sellable(self, position: int) -> bool:
+        return bool(self.setting.instrument.sellable(QTY[max(position, 0)], self.host.stop_px))
 
     def _disagreements(self, bracket: Bracket, venue: Venue) -> list[str]:
         found = []
@@ -597,6 +620,11 @@ def _valid_until(command: Command) -> int | None:
     if isinstance(command, SubmitOrder | ReplaceOrder):
         return command.order.valid_until_ns
     return command.stop.valid_until_ns if isinstance(command, SubmitOco) else None
+
+
+def _is_ready(order: Order, price: int) -> bool:
+    """Whether an open exit is bound to fill at this price."""
+    return order.triggered if order.kind == "stop" else order.kind == "now" or price == HIGH
 
 
 def _evil(world: World) -> World:
