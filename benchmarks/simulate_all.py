@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import grodtd
+from benchmarks import kills
 from grodtd.bootstrap import simulate_mutant, simulate_one, simulate_script
 from grodtd.simulation.campaign import run
 from grodtd.simulation.mutants import MUTANTS
@@ -76,12 +77,15 @@ def main() -> int:
         *(f"| {m.what} | {caught[m.name] or 'NOTHING'} |" for m in MUTANTS),
         "",
     ]
+    episodes = kills.run(200)
+    slain = [violation for episode in episodes for violation in episode.violations]
+    lines += ["## Real kills", "", "```", *kills.lines(episodes), "```", ""]
     text = "\n".join(lines)
     print(text)
     print(f"{time.time() - began:.0f} s")
     if args.seeds >= 2000:
         REPORT.write_text(text, encoding="utf-8")
-    return int(bool(campaign.failures or broken or None in caught.values()))
+    return int(bool(campaign.failures or broken or slain or None in caught.values()))
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def parse(data: bytes) -> Document:
     """
     document = Document({}, {}, [])
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()  # PyYAML itself drops a byte order mark
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         document.problems.append(Problem(line, (), "is not UTF-8 text: save the file as UTF-8"))

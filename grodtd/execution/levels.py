@@ -48,9 +48,9 @@ def plan_levels(
     """Work out stop and target of a fill. Always answers: a fill is protected, or it is exited.
 
     Stop: as given, else `multiplier` x ATR away, else (no usable ATR) `fallback_percentage` of the entry
-    away. Target: as given, else the policy's ratio x the stop's actual distance after rounding. A given level that
-    is no price (NaN, or not above zero) is left out, and said; a target on the losing side is one that is reached
-    already, and said, too.
+    away. Target: as given, else the policy's ratio x the stop's actual distance after rounding; none when the
+    stop counts as hit. A given level that is no price (NaN, or not above zero) is left out, and said; a target on
+    the losing side is one that is reached already, and said, too.
 
     >>> reading = VolatilityReading(atr_px=Decimal("1.23"), close_px=Decimal(100))
     >>> stock = Instrument("X", tick_size=Decimal("0.05"))
@@ -82,9 +82,8 @@ def plan_levels(
     if target is None:
         decision = RiskRewardCalculator(policy.risk_reward).ratio(instrument.symbol, reading)
         remarks += decision.remarks
-        # A stop on the winning side is as far away as one on the losing side: its distance makes a target all the same.
-        losing_px = entry_px - abs(entry_px - stop_px) * side.sign
-        target = _computed_target(side, entry_px, losing_px, decision.ratio, tick, remarks)
+        if not is_hit:
+            target = _computed_target(side, entry_px, stop_px, decision.ratio, tick, remarks)
     levels = Levels(
         entry_px=entry_px,
         stop_px=stop_px,
@@ -198,14 +197,12 @@ def _computed_stop(
 
 
 def _given_stop(side: Side, entry_px: Decimal, given_px: Decimal, tick: Decimal, remarks: list[str]) -> Decimal:
-    """Take a given stop as it is, but for the tick: towards the entry, without reaching it.
-
-    One that is hit stays between ticks: no order is placed there.
-    """
+    """Take a given stop as it is, but for the tick: towards the entry, without reaching it."""
     if not _is_beyond(side, given_px, entry_px):
         what = "not below the entry of a long" if side is Side.BUY else "not above the entry of a short"
         remarks.append(f"given stop {plain(given_px)} is {what} at {plain(entry_px)}: it counts as hit")
-        return given_px
+        rounded = round_level(side, given_px, tick)
+        return rounded if rounded > 0 else given_px
     stop_px = round_level(side, given_px, tick)
     if not _is_beyond(side, stop_px, entry_px):
         losing_tick = round_level(side.opposite, given_px, tick)

@@ -202,7 +202,7 @@ class Driver:
         if isinstance(fact, ExecutionReport) and fact.last_qty > 0 and fact.last_px is not None:
             if self.instrument.fee_rate:
                 value = fact.last_qty * fact.last_px * self.instrument.contract_multiplier
-                fact = replace(fact, fee=value * self.instrument.fee_rate)
+                fact = replace(fact, fee=value * self.instrument.fee_rate, fee_asset=FeeAsset.QUOTE)
             life.exits.append((index, fact, _reason(life.bracket, fact.client_order_id)))
             life.exit_index = index
         outcome = self.turn.take(fact)

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from grodtd.domain.bracket import Phase
+from grodtd.domain.bracket import ENDED
 from grodtd.domain.instrument import FeeAsset, Instrument
 from grodtd.domain.money import ZERO, divide
 from grodtd.domain.orders import Side
@@ -33,13 +33,15 @@ class _Sheet:
         mae, mfe = self._excursions(index, gain)
         share = divide(self.entry_fee * quantity, entry.quantity) if self.entry_fee else ZERO
         risk = self.risk
+        gone = self.fee_units if index is None else ZERO  # the fee's units are part of what was not sold, and are gone
+        earned = gain * (quantity - gone) - entry.px * gone
         return self._made(
             quantity,
             index,
             px,
             reason,
             r_multiple=divide(gain, risk) if risk is not None else None,
-            pnl=gain * quantity * self.instrument.contract_multiplier - exit_fee - share,
+            pnl=earned * self.instrument.contract_multiplier - exit_fee - share,
             mae_r=divide(mae, risk) if risk is not None else None,
             mfe_r=divide(mfe, risk) if risk is not None else None,
             ambiguous=self.life.ambiguous and index == self.life.exit_index,
@@ -125,15 +127,14 @@ def rows_of(life: Life, feed: Feed, instrument: Instrument) -> list[ExitRow]:
     ]
     left = life.entry.quantity - sum((row.quantity for row in rows), ZERO)
     if left > 0:
-        if life.bracket.phase is Phase.RESIDUE and life.exits:
+        over = life.bracket.phase in ENDED  # what was not sold is the fee's units, and dust
+        if over and life.exits:
             index, report, _ = life.exits[-1]
             rows.append(sheet.residue(left, index, report.last_px or life.entry.px))
+        elif over:
+            rows.append(sheet.residue(left, None, _last_close(feed, life.entry)))
         else:
-            mark = _last_close(feed, life.entry)
-            if life.bracket.phase is Phase.RESIDUE:
-                rows.append(sheet.residue(left, None, mark))
-            else:
-                rows.append(sheet.row(left, None, mark, OPEN, ZERO))
+            rows.append(sheet.row(left, None, _last_close(feed, life.entry), OPEN, ZERO))
     return rows
 
 

@@ -242,7 +242,8 @@ def volatility_factor(bars: Sequence[TwinBar], atrs: Atrs, config: TwinConfig) -
     """Return (median ATR% / ATR% now) ** factor from the bars an entry knows; 1 where there is none (E)."""
     if not atrs or atrs[-1] is None:
         return Decimal(1)
-    recent = list(zip(bars, atrs, strict=True))[-config.volatility_lookback :]
+    back = config.volatility_lookback
+    recent = zip(bars[-back:], atrs[-back:], strict=True)
     percents = [atr / bar.mid.close for bar, atr in recent if atr is not None]
     if len(percents) < SOME_VALUES:
         return Decimal(1)

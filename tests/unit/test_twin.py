@@ -6,7 +6,7 @@ table is also played as its mirror, a short in the prices 200 - p.
 
 import math
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 import numpy as np
 import pytest
@@ -214,6 +214,8 @@ def test_a_stop_on_the_wrong_side_is_out_at_the_next_open(stop, first_open, shor
         assert story(row, short=short) == f"stop {first_open} in bar 1"
         assert (row["r_multiple"], row["mae_r"], row["mfe_r"], row["fallback"]) == ("", "", "", "false")
         assert (row["target_price"], row["ratio"]) == ("", "1.500000")
+        shown = Decimal(row["stop_price"])
+        assert (200 - shown if short else shown) == Decimal(stop).quantize(Decimal("0.01"), ROUND_UP)
     gain = 10 * (Decimal(first_open) - 100)
     assert Decimal(row["pnl"]) == gain
 
@@ -721,7 +723,7 @@ def test_two_targets_are_taken_near_to_far(bar_2, pessimistic, optimistic, short
             half = Decimal(5)
             trade.targets = [replace(whole, price=near, quantity=half), replace(whole, quantity=half)]
 
-    bars, entry = bars_of("100 100 100 100", "100 101 99 100", bar_2), LONG
+    bars, entry = bars_of("100 100 100 100", "100 101 99 100", bar_2, "104 106 103 104"), LONG
     if short:
         bars, entry = mirror(bars, entry)
     for model, expected in [("pessimistic", pessimistic), ("optimistic", optimistic)]:
