@@ -42,6 +42,7 @@ STATUS_OF_CODE = {
     "no_price": 422,
     "stopping": 503,
     "no_journal": 503,
+    "fenced": 503,
 }
 """Refusals that have a fitting status of their own; any other is a conflict with how things stand (409)."""
 

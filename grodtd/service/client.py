@@ -1,5 +1,6 @@
 """The client of a running daemon: one method a request, answers as plain data, errors as exceptions with words."""
 
+import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +33,7 @@ class Client:
     def __init__(self, path: Path, *, patience_s: float = PATIENCE_S) -> None:
         """Nothing is sent yet; `patience_s` bounds each request."""
         self.path = path
+        self._patience_s, self._reached = patience_s, False
         self._http = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(path)), base_url="http://daemon", timeout=patience_s, trust_env=False
         )
@@ -100,11 +102,11 @@ class Client:
     # ---------------------------------------------------------------- how
 
     def _ask(self, method: str, path: str, body: Data | None = None, params: Data | None = None) -> Data:
+        if not self._reached:
+            self._reach()
         sent = None if body is None else {name: value for name, value in body.items() if value is not None}
         try:
             answer = self._http.request(method, path, json=sent, params=params)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise NoDaemon(self._nobody(str(error))) from None
         except httpx.TimeoutException:
             raise Problem(
                 504, "no_answer", f"the daemon behind {self.path} did not answer in time; it may have acted: see status"
@@ -122,14 +124,29 @@ class Client:
             return data
         raise Problem(answer.status_code, str(data.get("code", "unknown")), str(data.get("detail", data)))
 
-    def _nobody(self, why: str) -> str:
-        if not self.path.exists():
-            found = f"no daemon is running: there is no socket {self.path}"
-        elif "ermission" in why:
-            return f"{self.path} belongs to another user: ask the daemon as the user it runs as"
+    def _reach(self) -> None:
+        """See that somebody listens: which way it fails tells what to do. Raises: NoDaemon."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(self._patience_s)
+            try:
+                probe.connect(str(self.path))
+            except PermissionError:
+                words = f"{self.path} belongs to another user: ask the daemon as the user it runs as"
+                raise NoDaemon(words) from None
+            except OSError as error:
+                raise NoDaemon(self._nobody(error)) from None
+        self._reached = True
+
+    def _nobody(self, error: OSError) -> str:
+        if isinstance(error, ConnectionRefusedError):
+            found = f"nobody listens on {self.path} (a killed one left it behind)"
+        elif isinstance(error, FileNotFoundError):
+            found = f"there is no socket {self.path}"
         else:
-            found = f"no daemon is running: nobody listens on {self.path} (a killed one left it behind)"
-        return f"{found}. Start one with `grodtd run`, or say where it is with --socket or --state"
+            found = f"{self.path} cannot be opened ({error.strerror or error})"
+        return (
+            f"no daemon is running: {found}. Start one with `grodtd run`, or say where it is with --socket or --state"
+        )
 
 
 def _segment(name: str) -> str:
