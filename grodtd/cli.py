@@ -30,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
+app.command()(simulate)
 app.add_typer(config_app, name="config")
 cli_live.add_to(app)
 
@@ -179,7 +180,8 @@ def _decimal(text: str, name: str) -> Decimal:
 
 
 def _duration(text: str) -> int:
-    from grodtd.config.fields import parse_duration  # noqa: PLC0415 - only one command needs it
+    from grodtd.cli_simulate import simulate
+from grodtd.config.fields import parse_duration  # noqa: PLC0415 - only one command needs it
 
     try:
         return parse_duration(text)

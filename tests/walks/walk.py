@@ -70,7 +70,7 @@ class World(NamedTuple):
     """How often somebody may still interfere."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Setting:
     """What is walked: a venue's abilities, a plan, and how much may go wrong."""
 
