@@ -24,6 +24,7 @@ def quiet_hours(symbol: str, now_ns: int) -> list[Bar]:
 
 
 async def main() -> None:
+    """Buy, hand over, and watch."""
     clock = SystemClock()
     async with paper(bars=quiet_hours("AAPL", clock.now_ns()), clock=clock) as world:
         # Your program buys 100 AAPL, in its own way; here with a market order that fills at 187.20.

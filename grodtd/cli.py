@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 import grodtd
 from grodtd import cli_live
 from grodtd.cli_say import AsJson, ConfigDir, Env, console, errors, said_plainly
+from grodtd.cli_simulate import simulate
 from grodtd.domain.errors import DataError
 from grodtd.venue.bar_matching import FillModel
 
@@ -180,8 +181,7 @@ def _decimal(text: str, name: str) -> Decimal:
 
 
 def _duration(text: str) -> int:
-    from grodtd.cli_simulate import simulate
-from grodtd.config.fields import parse_duration  # noqa: PLC0415 - only one command needs it
+    from grodtd.config.fields import parse_duration  # noqa: PLC0415 - only one command needs it
 
     try:
         return parse_duration(text)

@@ -103,9 +103,7 @@ def impure_names(source: str) -> list[str]:
             banned = banned_part(dotted)
             if banned:
                 found[node.lineno, banned] = INSTEAD[banned]
-    return [
-        f"line {line}: `{banned}` in a pure file: {found[line, banned]}" for line, banned in sorted(found)
-    ]
+    return [f"line {line}: `{banned}` in a pure file: {found[line, banned]}" for line, banned in sorted(found)]
 
 
 def broad_excepts(source: str) -> list[str]:
