@@ -33,6 +33,7 @@ from grodtd.domain.events import (
 )
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import Quote
+from grodtd.domain.notes import NoteKind
 from grodtd.domain.orders import NewOrder, OrderReport, OrderStatus, Side
 from grodtd.domain.policy import Plan, Policy, ProtectionPolicy
 from grodtd.execution import bracket_order_manager, oco_emulator, order_lifecycle
@@ -127,6 +128,8 @@ class Host:
             CapabilitiesLearned(setting.capabilities),
         ):
             self.engine.process(event)
+        self.untold: list[str] = []
+        """Kinds of notes that ought to have been told and were not."""
         self.px = PX if setting.side is Side.BUY else MIRROR
         self.stop_px, self.target_px = (STOP_PX, TARGET_PX) if setting.side is Side.BUY else (TARGET_PX, STOP_PX)
 
@@ -157,7 +160,11 @@ class Host:
         engine = self.engine
         engine._brackets = {"B": bracket}
         outcome = engine.process(event)
-        return engine._brackets["B"], outcome.commands
+        after = engine._brackets["B"]
+        if after.phase is not bracket.phase or after.incidents != bracket.incidents:
+            told = {note.kind for note in outcome.notes}
+            self.untold += [kind for kind in _worth_telling(bracket, after) if kind not in told]
+        return after, outcome.commands
 
     def due_ns(self, bracket: Bracket) -> int | None:
         return bracket_order_manager.next_deadline_ns(bracket, self.engine.terms(bracket), NOW)
@@ -183,6 +190,18 @@ class Host:
         self.engine._book = book
         self.engine._watching = {"B": None}
         return quote
+
+
+def _worth_telling(before: Bracket, after: Bracket) -> list[str]:
+    """The turns of a bracket's life nobody may miss."""
+    kinds = []
+    if after.phase in (Phase.CLOSED, Phase.RESIDUE):
+        kinds.append(NoteKind.CLOSED if after.phase is Phase.CLOSED else NoteKind.RESIDUE)
+    if before.phase in ENDED and after.phase is Phase.OPEN:
+        kinds.append(NoteKind.REOPENED)
+    if after.incidents > before.incidents:
+        kinds.append(NoteKind.OVERSOLD)
+    return kinds
 
 
 def shifted(bracket: Bracket, by_ns: int) -> Bracket:
@@ -500,6 +519,11 @@ class Walker:
         broken = [] if self.setting.lawless else list(violations(bracket, terms))
         if bracket.frozen_reason:
             broken.append(f"surprised: {bracket.frozen_reason}")
+        if self.host.untold:
+            broken.append(f"not told: {', '.join(self.host.untold)}")
+            self.host.untold.clear()
+        if (bracket.phase in ENDED) is (bracket.closed_ns is None):
+            broken.append(f"it is {bracket.phase}, and closed_ns is {bracket.closed_ns}")
         if label != "move levels" and loosened(before.bracket, bracket):
             broken.append("S4 the stop was loosened")
         if self.setting.strict:

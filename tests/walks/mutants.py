@@ -1,0 +1,76 @@
+"""Deliberate holes in a table: a row deleted, a rule emptied, a move not made. Each must be noticed by some walk."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from grodtd.execution import bracket_order_manager, oco_emulator
+from tests.walks.settings import SETTINGS, walked
+from tests.walks.walk import Broken, Walker
+
+MACHINES: dict[str, ModuleType] = {"exits": oco_emulator, "bracket": bracket_order_manager}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One table with one hole."""
+
+    machine: str
+    key: tuple[Any, Any]
+    hole: str
+    row: tuple[Any, Any] | None
+    """What stands in the row's place; None: nothing."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.machine} ({self.key[0].name}, {self.key[1].name}) {self.hole}"
+
+
+def mutants(machine: str) -> list[Mutant]:
+    """Every row deleted; every rule that does something emptied; every move to another state not made."""
+    module = MACHINES[machine]
+    found = []
+    for key, (state, rule) in module.TABLE.items():
+        found.append(Mutant(machine, key, "deleted", None))
+        if rule is not module.nothing:
+            found.append(Mutant(machine, key, "emptied", (state, module.nothing)))
+        if state is not key[0]:
+            found.append(Mutant(machine, key, "stays", (key[0], rule)))
+    return found
+
+
+@contextmanager
+def spoiled(mutant: Mutant) -> Iterator[None]:
+    """Have the hole in the table for a while."""
+    module = MACHINES[mutant.machine]
+    whole = module.TABLE
+    module.TABLE = dict(whole)
+    if mutant.row is None:
+        del module.TABLE[mutant.key]
+    else:
+        module.TABLE[mutant.key] = mutant.row
+    try:
+        yield
+    finally:
+        module.TABLE = whole
+
+
+def catcher(mutant: Mutant, scenes: dict[str, Callable[[], None]]) -> str:
+    """Return the walk, or the scene, that notices; empty when none does. Small walks that use the row come first."""
+    row = (mutant.machine, str(mutant.key[0]), str(mutant.key[1]))
+    using = [setting for setting in SETTINGS if row in walked(setting).rows]
+    for setting in sorted(using, key=lambda setting: walked(setting).steps):
+        with spoiled(mutant):
+            try:
+                Walker(setting, limit=20_000).run()
+            except (AssertionError, Broken):
+                return setting.name
+    for name, scene in scenes.items():
+        with spoiled(mutant):
+            try:
+                scene()
+            except AssertionError:
+                return name
+    return ""
