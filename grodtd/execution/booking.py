@@ -15,7 +15,7 @@ from grodtd.domain.notes import NoteKind, Severity
 from grodtd.domain.orders import ExecutionReport, Leg
 from grodtd.execution.coverage import RESTING
 from grodtd.execution.exit_orders import ask, linked, send_again, with_order
-from grodtd.execution.ladder import WOULD_TRIGGER, change_refused, leave, leg_lost
+from grodtd.execution.ladder import STOP_HIT, WOULD_TRIGGER, change_refused, leave, leg_lost
 from grodtd.execution.order_lifecycle import OrderFact, apply, book
 from grodtd.execution.terms import Step, Terms
 
@@ -126,7 +126,7 @@ def _request_refused(step: Step, bracket: Bracket, order: LegOrder, fact: Reques
     # A second copy was refused. The first may still arrive, so its fate is waited out; the refusal counts all the same.
     bracket = with_order(bracket, order, replace(order, copy_refused=True))
     if fact.code == WOULD_TRIGGER and order.leg is Leg.STOP:
-        return leave(step, bracket, "stop", "the stop would trigger at once: the market is through it")
+        return leave(step, bracket, STOP_HIT, "the stop would trigger at once: the market is through it")
     return bracket
 
 

@@ -25,7 +25,7 @@ from grodtd.domain.policy import NS_PER_S, Plan, seconds_ns
 from grodtd.execution import exit_orders
 from grodtd.execution.booking import take_in
 from grodtd.execution.coverage import Coverage, entry_px, is_through, measure
-from grodtd.execution.ladder import leave
+from grodtd.execution.ladder import STOP_HIT, leave
 from grodtd.execution.levels import plan_levels
 from grodtd.execution.naked_window import close_window, next_alarm_ns, time_window
 from grodtd.execution.oco_emulator import OCOEmulator, Touch
@@ -80,7 +80,7 @@ def ask_price(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch
     for order in bracket.orders:
         if order.leg is Leg.ENTRY:
             exit_orders.ask(step, bracket, order)
-    return replace(bracket, stop_retry_at_ns=step.now_ns + terms.requery_ns, closed_ns=None)
+    return replace(bracket, stop_retry_at_ns=step.now_ns + terms.requery_ns)
 
 
 def guard(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Bracket:
@@ -94,7 +94,7 @@ def guard(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: To
 def reopen(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Bracket:
     """A fill came after the end: the position is real, so it is guarded again."""
     step.tell(NoteKind.REOPENED, Severity.WARNING, open_qty=cover.open_qty, was=bracket.phase.value)
-    return guard(step, replace(bracket, closed_ns=None), terms, cover, touch)
+    return guard(step, bracket, terms, cover, touch)
 
 
 def cancel_rest(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Bracket:
@@ -238,7 +238,7 @@ class BracketOrderManager:
     """Opens brackets, books facts into them and settles them. Stateless: a bracket is a value that goes through."""
 
     def open(self, step: Step, terms: Terms, request: BracketRequested, plan: Plan, plan_reason: str) -> Bracket:
-        """Begin a bracket for a fill that exists or for an entry order to come."""
+        """Begin a bracket for a fill that exists or for an entry order to come; the caller settles it."""
         filled = request.filled_qty > 0
         entry = _entry(step, request)
         timeout_ns = seconds_ns(terms.policy.bracket_orders.timeout_s)
@@ -272,7 +272,7 @@ class BracketOrderManager:
         step.tell(NoteKind.PLAN_CHOSEN, plan=plan.value, why=plan_reason)
         if filled:
             step.tell(NoteKind.ENTRY_FILLED, quantity=request.filled_qty, px=request.filled_px)
-        return self.settle(step, bracket, terms)
+        return bracket
 
     def fact(self, step: Step, bracket: Bracket, terms: Terms, fact: OrderFact) -> Bracket:
         """Book a fact about one of the bracket's orders, and settle.
@@ -360,7 +360,7 @@ class BracketOrderManager:
         if phase is Phase.OPEN and bracket.exits is ExitState.LEAVE:
             phase = Phase.EXITING
         if phase is not bracket.phase:
-            bracket = replace(bracket, phase=phase)
+            bracket = replace(bracket, phase=phase, closed_ns=bracket.closed_ns if phase in ENDED else None)
         return time_window(step, bracket, terms, cover if bracket.orders is orders else measure(bracket, terms))
 
 
@@ -423,9 +423,9 @@ def _plan(step: Step, bracket: Bracket, terms: Terms) -> Bracket:
         remarks="; ".join(decision.remarks) or None,
     )
     if decision.stop_is_hit:
-        return leave(step, bracket, "stop", "the stop given is not on the losing side of the entry")
+        return leave(step, bracket, STOP_HIT, "the stop given is not on the losing side of the entry")
     if bracket.last_px is not None and is_through(bracket.side, bracket.last_px, levels.stop_px):
-        return leave(step, bracket, "stop", "the market is through the stop already")
+        return leave(step, bracket, STOP_HIT, "the market is through the stop already")
     return bracket
 
 

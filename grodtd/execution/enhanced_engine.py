@@ -210,11 +210,17 @@ class Engine:
         if terms is None:
             terms = self._terms[key] = Terms.of(policy, instrument, self._capabilities)
         step = Step(event.ts_received_ns, bracket_id)
-        bracket = self._manager.open(step, terms, event, plan, why)
+        begun = self._manager.open(step, terms, event, plan, why)
         if event.entry_client_order_id:
             self._entry_orders[event.entry_client_order_id] = bracket_id
         others = self._demote_pairs(event.symbol) if event.symbol in self._pairs else None
-        outcome = self._keep(step, None, bracket, terms)
+        try:
+            bracket = self._manager.settle(step, begun, terms)
+        except Surprise as surprise:
+            self._keep(step, None, begun, terms)
+            outcome = self._freeze(begun, terms, event.ts_received_ns, surprise)
+        else:
+            outcome = self._keep(step, None, bracket, terms)
         if others:
             return Outcome(outcome.commands + others.commands, outcome.notes + others.notes)
         return outcome
@@ -372,7 +378,12 @@ class Engine:
             bracket = self._brackets[bracket_id]
             terms = self.terms(bracket)
             step = Step(now_ns, bracket_id)
-            outcome = self._keep(step, bracket, self._manager.timer(step, bracket, terms), terms)
+            try:
+                after = self._manager.timer(step, bracket, terms)
+            except Surprise as surprise:
+                outcome = self._freeze(bracket, terms, now_ns, surprise)
+            else:
+                outcome = self._keep(step, bracket, after, terms)
             commands.extend(outcome.commands)
             notes.extend(outcome.notes)
         if not due:

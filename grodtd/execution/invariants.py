@@ -6,12 +6,13 @@ truth has checks of its own elsewhere; these find a core that contradicts itself
 
 from decimal import Decimal
 
-from grodtd.domain.bracket import ALIVE, ENDED, IN_FLIGHT, Bracket, LegOrder, OrderState, Phase
+from grodtd.domain.bracket import ALIVE, ENDED, IN_FLIGHT, Bracket, ExitState, LegOrder, OrderState, Phase
 from grodtd.domain.ids import parse_client_order_id
 from grodtd.domain.money import ZERO
 from grodtd.domain.orders import Leg, TimeInForce
 from grodtd.domain.policy import Plan
 from grodtd.execution.coverage import Coverage, measure
+from grodtd.execution.ladder import STOP_HIT
 from grodtd.execution.levels import is_looser
 from grodtd.execution.naked_window import is_naked
 from grodtd.execution.terms import Terms
@@ -24,28 +25,92 @@ def violations(bracket: Bracket, terms: Terms) -> tuple[str, ...]:
 
     S1 nothing is oversold that is not recorded as an incident; S2 what may still sell beyond what is open is asked
     to go; S3 one living order an intent, every id once; S5 every order bears our name, and stands on the right side
-    (S4 compares two moments: `loosened`). Ended means ended: nothing may fill any more. A frozen or released bracket
-    waits for somebody, so S2 is not asked of it.
+    (S4 compares two moments: `loosened`). L1 what is open has its exit, or somebody was asked for one, or its next
+    attempt has its time; L2 what nobody needs any more is asked to go. P: the phase says what the quantities say.
+    A frozen or released bracket waits for somebody: only S1, S3 and S5 are asked of it.
     """
     cover = measure(bracket, terms)
     found: list[str] = []
     unexplained = cover.open_qty < 0 and not cover.entry_alive  # a living entry may have filled unheard
     if unexplained and not bracket.incidents and terms.instrument.sellable(-cover.open_qty, _px(bracket)):
         found.append(f"S1 oversold by {-cover.open_qty}, and no incident recorded")
-    if not bracket.frozen_reason and bracket.phase not in ENDED:
-        unexcused = _overcommitted(bracket, cover) - cover.going_qty
-        if unexcused > 0:
-            found.append(f"S2 {unexcused} more may sell than is open, and nobody asked it to go")
     found += _identities(bracket)
     for order in bracket.orders:
         found += _strays(bracket, order)
-    if bracket.phase in OVER:
-        living = [order.client_order_id for order in bracket.orders if order.alive]
-        if living:
-            found.append(f"ended ({bracket.phase}), and {', '.join(living)} may still fill")
-        if bracket.naked_since_ns is not None:
-            found.append(f"ended ({bracket.phase}), and the naked window is open")
+    if bracket.frozen_reason or bracket.phase is Phase.RELEASED:
+        return tuple(found)
+    unexcused = _overcommitted(bracket, cover) - cover.going_qty
+    if unexcused > 0:
+        found.append(f"S2 {unexcused} more may sell than is open, and nobody asked it to go")
+    found += _unprotected(bracket, cover)
+    found += _unwanted(bracket, cover)
+    found += _misnamed(bracket, cover)
     return tuple(found)
+
+
+def _unprotected(bracket: Bracket, cover: Coverage) -> list[str]:
+    """L1: every open unit has an exit, or one was asked for, or waits for its time."""
+    if not cover.sellable_qty or bracket.phase in ENDED:
+        return []
+    if bracket.exits is ExitState.LEAVE:
+        return _bare_leaving(bracket, cover)
+    if bracket.levels is None:
+        asked = bracket.stop_retry_at_ns is not None
+        return [] if asked else [f"L1 {cover.open_qty} filled at an unknown price, and nobody was asked"]
+    if bracket.exits is ExitState.TAKE:
+        return [] if cover.exits_alive else ["L1 takes the target, and nothing was sent"]
+    if bracket.plan is Plan.SYNTHETIC or bracket.stop_retry_at_ns is not None or cover.going_qty > 0:
+        return []
+    missing = cover.sellable_qty - cover.committed_qty
+    return [f"L1 {missing} open units have no exit, and none was asked for"] if missing > 0 else []
+
+
+def _bare_leaving(bracket: Bracket, cover: Coverage) -> list[str]:
+    found = [] if bracket.exit_reason else ["L1 leaves without a reason"]
+    if bracket.exit_retry_at_ns is None and not cover.exits_alive:
+        found.append("L1 leaves, and nothing was sent")
+    if bracket.exit_retry_at_ns is not None and not cover.exits_alive:
+        restored = bracket.rearmed == bracket.exit_attempts or bracket.plan is Plan.SYNTHETIC
+        if not restored and bracket.exit_reason != STOP_HIT:
+            found.append("L1 waits to leave again, and its stop was not put back")
+    return found
+
+
+def _unwanted(bracket: Bracket, cover: Coverage) -> list[str]:
+    """L2: what nobody needs any more is asked to go, and ended means ended."""
+    found = []
+    for order in bracket.orders:
+        if not order.alive:
+            continue
+        if bracket.phase in OVER:
+            found.append(f"L2 ended ({bracket.phase}), and {order.client_order_id} may still fill")
+        elif not order.cancel_wanted and _unneeded(order, bracket, cover):
+            found.append(f"L2 nobody needs {order.client_order_id} any more, and nobody asked it to go")
+    if bracket.phase in OVER and bracket.naked_since_ns is not None:
+        found.append(f"L2 ended ({bracket.phase}), and the naked window is open")
+    return found
+
+
+def _unneeded(order: LegOrder, bracket: Bracket, cover: Coverage) -> bool:
+    if bracket.phase is Phase.CLOSING:
+        return order.leg is not Leg.REMEDY or cover.open_qty >= 0
+    return bracket.phase is Phase.EXITING and order.leg is Leg.ENTRY
+
+
+def _misnamed(bracket: Bracket, cover: Coverage) -> list[str]:
+    """P: what each phase says of the quantities."""
+    phase, open_qty = bracket.phase, cover.open_qty
+    alive = cover.entry_alive or cover.exits_alive
+    true = {
+        Phase.WAITING: alive or bracket.levels is None,
+        Phase.OPEN: open_qty > 0,
+        Phase.EXITING: open_qty > 0,
+        Phase.CLOSING: not cover.sellable_qty and (alive or open_qty < 0),
+        Phase.CLOSED: open_qty == 0,
+        Phase.RESIDUE: open_qty != 0 and not cover.sellable_qty,
+    }.get(phase, True)
+    held = phase is Phase.WAITING and cover.sellable_qty > 0 and bracket.levels is not None
+    return [f"P it is {phase} with {open_qty} open and {'orders' if alive else 'no order'} alive"] * (held or not true)
 
 
 def overcommitted(bracket: Bracket, terms: Terms) -> Decimal:
@@ -143,7 +208,7 @@ def _identities(bracket: Bracket) -> list[str]:
 
 
 def _stop_lives(bracket: Bracket) -> bool:
-    return any(order.leg is Leg.STOP and order.state in ALIVE for order in bracket.orders)
+    return any(o.leg is Leg.STOP and o.state in ALIVE and not o.cancel_wanted for o in bracket.orders)
 
 
 def _strays(bracket: Bracket, order: LegOrder) -> list[str]:

@@ -18,6 +18,8 @@ from grodtd.execution.exit_orders import OTHER_TYPE_AFTER, linked, with_order
 from grodtd.execution.order_lifecycle import OrderFact
 from grodtd.execution.terms import Step, Terms
 
+STOP_HIT = "stop"
+"""Exit reason of a bracket whose stop was hit, or given up: no stop is put back for it."""
 WOULD_TRIGGER = "would_trigger"
 UNSUPPORTED = "unsupported"
 HALTED = "halted"
@@ -122,7 +124,7 @@ def change_refused(
     )
     bracket = with_order(bracket, after, refused)
     if code == WOULD_TRIGGER and after.leg is Leg.STOP:
-        return leave(step, bracket, "stop", "the stop's new price is through the market already")
+        return leave(step, bracket, STOP_HIT, "the stop's new price is through the market already")
     return bracket
 
 
@@ -138,7 +140,7 @@ def _stop_lost(
     if refused and code == WOULD_TRIGGER:
         if after.linked_id:
             return demote(step, bracket, "the venue refused the pair: a leg would trigger at once")
-        return leave(step, bracket, "stop", "the stop would have triggered at once: the market is through it")
+        return leave(step, bracket, STOP_HIT, "the stop would have triggered at once: the market is through it")
     if isinstance(fact, RequestNotSent):
         return replace(bracket, stop_retry_at_ns=step.now_ns + terms.requery_ns)
     if after.state is OrderState.LOST:

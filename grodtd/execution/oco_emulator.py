@@ -21,7 +21,7 @@ from grodtd.domain.orders import Leg, TimeInForce
 from grodtd.domain.policy import Plan
 from grodtd.execution import exit_orders
 from grodtd.execution.coverage import Coverage
-from grodtd.execution.ladder import leave
+from grodtd.execution.ladder import STOP_HIT, leave
 from grodtd.execution.terms import Step, Terms
 
 
@@ -167,12 +167,12 @@ def protect_again(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -
 def stop_was_hit(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """The market is through a stop that is watched here: get out."""
     step.tell(NoteKind.STOP_CROSSED, stop_px=bracket.stop_px, last_px=bracket.last_px)
-    return get_out(step, leave(step, bracket, "stop", "the market is through the stop watched here"), terms, cover)
+    return get_out(step, leave(step, bracket, STOP_HIT, "the market is through the stop watched here"), terms, cover)
 
 
 def ladder_ends(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """The venue would not take a stop in all that time: get out."""
-    return get_out(step, leave(step, bracket, "stop", "the venue refused the stop too often"), terms, cover)
+    return get_out(step, leave(step, bracket, STOP_HIT, "the venue refused the stop too often"), terms, cover)
 
 
 def get_out(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
@@ -194,9 +194,19 @@ def rearm(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracke
     return exit_orders.place_stop(step, bracket, terms, cover.sellable_qty)
 
 
+def clear_way(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """Whatever rests goes first: a stop that was given up for dead may have come alive."""
+    for index in range(len(bracket.orders)):
+        order = bracket.orders[index]  # as it is now: a pair's second leg went with its first
+        if order.leg is Leg.STOP or (order.leg is Leg.TARGET and order.time_in_force is not TimeInForce.IOC):
+            bracket = exit_orders.cancel(step, bracket, order)
+    return bracket
+
+
 def recall(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
-    """A bust made the position smaller than the sale on its way: it is asked back, and what is open is sold again."""
-    return exit_orders.cancel_all(step, bracket, Leg.TARGET, Leg.EXIT)
+    """The sale on its way is too large: what rests beside it goes, else it is asked back."""
+    cleared = clear_way(step, bracket, terms, cover)
+    return exit_orders.cancel_all(step, bracket, Leg.TARGET, Leg.EXIT) if cleared is bracket else cleared
 
 
 TABLE: dict[tuple[ExitState, Trigger], tuple[ExitState, Rule]] = {
@@ -211,7 +221,7 @@ TABLE: dict[tuple[ExitState, Trigger], tuple[ExitState, Rule]] = {
     (E.GUARD, T.TOUCHED): (E.TAKE, begin_take),
     (E.GUARD, T.CROSSED): (E.LEAVE, stop_was_hit),
     (E.GUARD, T.EXHAUSTED): (E.LEAVE, ladder_ends),
-    (E.TAKE, T.BUSY): (E.TAKE, nothing),  # the stop may still fill while its cancel travels
+    (E.TAKE, T.BUSY): (E.TAKE, clear_way),  # the stop may still fill while its cancel travels
     (E.TAKE, T.CLEAR): (E.TAKE, take),
     (E.TAKE, T.SELLING): (E.TAKE, nothing),
     (E.TAKE, T.EXCESS): (E.TAKE, recall),  # the entry was busted while the sale travelled
@@ -220,7 +230,7 @@ TABLE: dict[tuple[ExitState, Trigger], tuple[ExitState, Rule]] = {
     (E.LEAVE, T.BUSY): (E.LEAVE, get_out),
     (E.LEAVE, T.CLEAR): (E.LEAVE, sell),
     (E.LEAVE, T.SELLING): (E.LEAVE, nothing),
-    (E.LEAVE, T.EXCESS): (E.LEAVE, recall),
+    (E.LEAVE, T.EXCESS): (E.LEAVE, recall),  # a bust; or a stop that was given up for dead came alive
     (E.LEAVE, T.REFUSED): (E.LEAVE, rearm),
     (E.LEAVE, T.WAITING): (E.LEAVE, nothing),  # the next attempt has its time; the stop we put back may rest
 }
@@ -287,7 +297,7 @@ def _classify_leave(bracket: Bracket, cover: Coverage, now_ns: int) -> Trigger:
         return _selling(cover)
     if bracket.exit_retry_at_ns is not None and now_ns < bracket.exit_retry_at_ns:
         # A stop that was hit would be refused again; any other reason to leave is no reason to stand bare.
-        restorable = bracket.exit_reason != "stop" and bracket.rearmed < bracket.exit_attempts
+        restorable = bracket.exit_reason != STOP_HIT and bracket.rearmed < bracket.exit_attempts
         resting = bracket.plan is not Plan.SYNTHETIC
         return T.REFUSED if restorable and resting and not cover.exits_alive else T.WAITING
     return T.BUSY if cover.exits_alive else T.CLEAR

@@ -1,12 +1,13 @@
 """Deliberate holes in a table: a row deleted, a rule emptied, a move not made. Each must be noticed by some walk."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from grodtd.execution import bracket_order_manager, oco_emulator
+from tests.walks.scenes import SCENES
 from tests.walks.settings import SETTINGS, walked
 from tests.walks.walk import Broken, Walker
 
@@ -57,8 +58,14 @@ def spoiled(mutant: Mutant) -> Iterator[None]:
         module.TABLE = whole
 
 
-def catcher(mutant: Mutant, scenes: dict[str, Callable[[], None]]) -> str:
-    """Return the walk, or the scene, that notices; empty when none does. Small walks that use the row come first."""
+def catcher(mutant: Mutant) -> str:
+    """Return the scene, or the walk, that notices; empty when none does. Small walks that use the row come first."""
+    for name, scene in SCENES.items():
+        with spoiled(mutant):
+            try:
+                scene()
+            except (AssertionError, AttributeError):  # what ought to have been sent is not there
+                return name
     row = (mutant.machine, str(mutant.key[0]), str(mutant.key[1]))
     using = [setting for setting in SETTINGS if row in walked(setting).rows]
     for setting in sorted(using, key=lambda setting: walked(setting).steps):
@@ -67,10 +74,4 @@ def catcher(mutant: Mutant, scenes: dict[str, Callable[[], None]]) -> str:
                 Walker(setting, limit=20_000).run()
             except (AssertionError, Broken):
                 return setting.name
-    for name, scene in scenes.items():
-        with spoiled(mutant):
-            try:
-                scene()
-            except AssertionError:
-                return name
     return ""

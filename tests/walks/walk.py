@@ -197,7 +197,7 @@ def _worth_telling(before: Bracket, after: Bracket) -> list[str]:
     kinds = []
     if after.phase in (Phase.CLOSED, Phase.RESIDUE):
         kinds.append(NoteKind.CLOSED if after.phase is Phase.CLOSED else NoteKind.RESIDUE)
-    if before.phase in ENDED and after.phase is Phase.OPEN:
+    if before.phase in (Phase.CLOSING, *ENDED) and after.phase in (Phase.OPEN, Phase.EXITING):
         kinds.append(NoteKind.REOPENED)
     if after.incidents > before.incidents:
         kinds.append(NoteKind.OVERSOLD)
@@ -469,6 +469,8 @@ class Walker:
         quote = self.host.quote(world.bracket, world.venue.price)
         if quote is not None:
             touched = self._told(world, quote)
+            if touched == world and self._sellable(world.venue.position):
+                self._fail(world, "quote", ["a level was touched, and nothing came of it"])
             yield "quote", touched, True
 
     def _people(self, world: World) -> Iterator[tuple[str, World, bool]]:
@@ -516,7 +518,9 @@ class Walker:
         """At every step: the engine's view is sane, and the venue's truth is safe."""
         bracket, venue = world.bracket, world.venue
         terms = self.host.engine.terms(bracket)
-        broken = [] if self.setting.lawless else list(violations(bracket, terms))
+        broken = list(violations(bracket, terms))
+        if self.setting.lawless:
+            broken = [what for what in broken if not what.startswith("S")]
         if bracket.frozen_reason:
             broken.append(f"surprised: {bracket.frozen_reason}")
         if self.host.untold:
@@ -556,6 +560,10 @@ class Walker:
             broken.append(f"{-position} oversold, and nobody buys it back")
         if position == 0 and venue.committed and not self.setting.capabilities.native_oco:
             broken.append(f"flat, and {venue.committed} may still sell")
+        if bracket.plan in (Plan.PAIR_REDUCE_ONLY, Plan.NATIVE_OCO) and bracket.phase is Phase.OPEN:
+            targets = sum(order.leaves for order in venue.orders if order.leg == "target")
+            if targets != position and self._sellable(position):
+                broken.append(f"{position} open and {targets} in targets")
         if venue.price == LOW and self._sellable(position):
             broken.append("the price went through the stop, and we hold on")
         if broken:
