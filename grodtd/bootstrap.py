@@ -26,6 +26,7 @@ from grodtd.runtime.clocks import SystemClock
 from grodtd.runtime.feed import Recording, merged, quotes_of_bar
 from grodtd.runtime.runner import Runner
 from grodtd.runtime.turn import Turn
+from grodtd.storage import upkeep
 from grodtd.storage.bulk import SyncJournal
 from grodtd.storage.errors import LeaseLost
 from grodtd.storage.exclusive import ExclusiveLock
@@ -273,6 +274,25 @@ def _make_private(folder: Path) -> None:
         raise ConfigError([f"{folder}: cannot be made: {error.strerror or error}; name another with --state"]) from None
     if mode & 0o022:
         raise ConfigError([f"{folder}: others may write there: `chmod 700 {folder}`, or name another with --state"])
+
+
+def verify_journal(target: str | Path) -> tuple[int, str, tuple[str, ...]]:
+    """Check a whole journal; return how many records it has, the last one's checksum, and remarks.
+
+    Raises: `JournalCorrupt`, `JournalNotFound`, `JournalTooNew`, `JournalUnavailable`.
+    """
+    found = upkeep.verify(target)
+    return found.records, found.checksum, found.remarks
+
+
+def backup_journal(path: Path, to: Path) -> None:
+    """Copy a journal whole, as of one moment, also while a daemon writes. Raises: ConfigError, `JournalCorrupt`."""
+    upkeep.backup(path, to)
+
+
+def set_journal_aside(path: Path) -> Path:
+    """Rename a journal that cannot be used, and return its new name. Raises: `JournalLocked`, `JournalNotFound`."""
+    return upkeep.set_aside(path)
 
 
 def journal_records(target: str | Path, bracket_id: str | None = None) -> Iterator[Record]:

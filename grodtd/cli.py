@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 
 import grodtd
 from grodtd import cli_live
+from grodtd.cli_journal import journal_app
 from grodtd.cli_say import AsJson, ConfigDir, Env, console, errors, said_plainly
 from grodtd.cli_simulate import simulate
 from grodtd.domain.errors import DataError
@@ -33,6 +34,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
 app.command()(simulate)
 app.add_typer(config_app, name="config")
+app.add_typer(journal_app, name="journal")
 cli_live.add_to(app)
 
 

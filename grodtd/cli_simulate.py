@@ -1,16 +1,16 @@
 """`grodtd simulate`: seeded histories of the real runtime against a venue and a link that do everything wrong."""
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import track
 
-from grodtd.bootstrap import simulate_mutant, simulate_one
-from grodtd.simulation.campaign import Campaign, run
-from grodtd.simulation.mutants import MUTANTS
 from grodtd.venue.profiles import PROFILES
+
+if TYPE_CHECKING:
+    from grodtd.simulation.campaign import Campaign
 
 console = Console()
 errors = Console(stderr=True)
@@ -45,8 +45,11 @@ def simulate(
     raise typer.Exit(1 if campaign.failures else 0)
 
 
-def _run(wanted: list[int], chosen: list[str], jobs: int) -> Campaign:
+def _run(wanted: list[int], chosen: list[str], jobs: int) -> "Campaign":
     from rich.progress import Progress  # noqa: PLC0415 - only where a bar is shown
+
+    from grodtd.bootstrap import simulate_one  # noqa: PLC0415 - other commands start sooner without
+    from grodtd.simulation.campaign import run  # noqa: PLC0415 - other commands start sooner without
 
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("simulating", total=len(wanted) * len(chosen))
@@ -54,6 +57,8 @@ def _run(wanted: list[int], chosen: list[str], jobs: int) -> Campaign:
 
 
 def _trace(wanted: list[int], chosen: list[str]) -> int:
+    from grodtd.bootstrap import simulate_one  # noqa: PLC0415 - other commands start sooner without
+
     failed = False
     for name in chosen:
         for one in wanted:
@@ -69,6 +74,9 @@ def _trace(wanted: list[int], chosen: list[str]) -> int:
 
 def _mutants(wanted: list[int], chosen: list[str]) -> int:
     """Try each deliberate fault until a seed catches it."""
+    from grodtd.bootstrap import simulate_mutant  # noqa: PLC0415 - other commands start sooner without
+    from grodtd.simulation.mutants import MUTANTS  # noqa: PLC0415 - other commands start sooner without
+
     survived = 0
     for mutant in track(MUTANTS, "spoiling", console=errors, disable=not errors.is_terminal):
         caught = simulate_mutant(mutant.name, wanted, chosen)

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +21,11 @@ from grodtd.daemon import DaemonOptions
 from grodtd.domain.errors import ConfigError, DataError, GrodtdError
 from grodtd.monitoring.logs import make_logger
 from grodtd.monitoring.redaction import Secrets
+from grodtd.ports import Record
 from grodtd.service.client import Client, NoDaemon, Problem
 from grodtd.service.server import SocketServer, SocketTaken
-from grodtd.storage.errors import JournalLocked
+from grodtd.storage.bulk import SyncJournal
+from grodtd.storage.errors import JournalCorrupt, JournalLocked
 from grodtd.storage.exclusive import ExclusiveLock
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Unix sockets")
@@ -207,6 +210,19 @@ def test_what_a_killed_daemon_left_behind_is_cleared_and_the_new_socket_is_priva
     assert not path.exists()
 
 
+def test_the_socket_is_private_from_its_first_moment_on(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Path, "chmod", lambda path, mode: seen.append(path.stat().st_mode & 0o777))
+    before = os.umask(0)
+    try:
+        server = SocketServer(None, tmp_path / "s")
+        server.bind()
+        server.close()
+    finally:
+        os.umask(before)
+    assert seen == [0o600]
+
+
 def test_a_socket_that_is_somebody_elses_by_now_is_left_alone(tmp_path):
     path = tmp_path / "s"
     server = SocketServer(None, path)
@@ -215,6 +231,45 @@ def test_a_socket_that_is_somebody_elses_by_now_is_left_alone(tmp_path):
     written(path, "the next one's")
     server.close()
     assert path.exists()
+
+
+# ---------------------------------------------------------------- a journal that gives trouble
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """A small journal on disk."""
+    path = tmp_path / "journal.db"
+    with SyncJournal(path) as kept:
+        kept.append([Record(1, 5, "fact", "", b"{}"), Record(2, 6, "fact", "B1", b"{}")])
+    return path
+
+
+def test_a_journal_is_verified_copied_and_put_aside(journal):
+    status, out, _ = typed("journal", "verify", str(journal))
+    assert (status, out.startswith("2 records, all intact")) == (0, True)
+    copy = journal.with_name("copy.db")
+    assert typed("journal", "backup", str(journal), str(copy))[0] == 0
+    assert json.loads(typed("journal", "verify", str(copy), "--json")[1])["records"] == 2
+    status, _, err = typed("journal", "backup", str(journal), str(copy))
+    assert (status, "a backup never overwrites" in err.replace("\n", "")) == (Exit.BAD_INPUT, True)
+    status, out, _ = typed("journal", "set-aside", str(journal))
+    assert (status, "is now" in out, journal.exists()) == (0, True, False)
+    status, _, err = typed("journal", "set-aside", str(journal))
+    assert (status, "there is no journal at" in err.replace("\n", " ")) == (Exit.FAILED, True)
+
+
+def test_a_damaged_journal_names_the_record_and_the_commands_that_exist(journal, tmp_path):
+    with sqlite3.connect(journal) as database:
+        database.execute("UPDATE records SET payload = ? WHERE seq = 2", (b"{!}",))
+    status, _, err = typed("journal", "verify", str(journal))
+    assert status == Exit.FAILED
+    with pytest.raises(JournalCorrupt, match="at record 2") as error:
+        starting(tmp_path, journal=journal)
+    assert f"`grodtd journal set-aside {journal}`" in str(error.value)
+    assert f"`grodtd journal verify {journal}`" in str(error.value)
+    assert "at record 2" in err
+    assert typed("journal", "set-aside", str(journal))[0] == 0
 
 
 # ---------------------------------------------------------------- a daemon that answers nonsense

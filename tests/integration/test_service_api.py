@@ -110,6 +110,17 @@ def test_a_fill_is_protected_shown_told_and_sold(tmp_path):
     told(story())
 
 
+def test_a_stop_the_market_has_passed_already_is_a_stop_that_was_hit(tmp_path):
+    async def story():
+        async with living(tmp_path) as daemon:
+            await daemon.quote(97)
+            bracket = await daemon.protect(price=100, bracket_id="B1")  # its stop would be 98
+            assert (bracket["phase"], bracket["exit_reason"]) == ("closed", "stop")
+            assert await daemon.broker.position("X") == 0
+
+    told(story())
+
+
 def test_flatten_one_and_all(tmp_path):
     async def story():
         async with living(tmp_path) as daemon:

@@ -20,7 +20,7 @@ from grodtd.domain.orders import ExecutionReport, OrderReport, OrderStatus, Side
 from grodtd.domain.policy import Policy
 from grodtd.execution.enhanced_engine import Engine
 from grodtd.monitoring.logs import capture_libraries, keys_of, make_logger, style_for
-from grodtd.monitoring.redaction import STRUCK, Secrets, one_line
+from grodtd.monitoring.redaction import STRUCK, Secrets, one_line, secrets_of
 from grodtd.monitoring.step_log import StepLog
 from grodtd.venue.profiles import MARGIN
 
@@ -142,6 +142,18 @@ def test_a_key_of_several_lines_is_struck_out_of_a_trace():
         except ValueError:
             log.exception("reading the key")
         assert "abc" not in out.getvalue()
+
+
+def test_a_password_in_a_url_needs_no_registering():
+    url = "postgresql://grodtd:what-nobody-registered@db:5432/journal"
+    assert Secrets().strike(f"opening {url}") == f"opening postgresql://grodtd:{STRUCK}@db:5432/journal"
+
+
+def test_a_process_begins_with_the_secrets_of_its_environment_and_urls():
+    environ = {"BROKER_API_KEY": "abcdefgh-1", "SHORT_TOKEN": "true", "HOME": "/home/trader"}
+    secrets = secrets_of(environ, ["postgresql://u:p%40ssw0rd@db/x", "journal.db"])
+    told = secrets.strike("abcdefgh-1 true /home/trader p@ssw0rd p%40ssw0rd")
+    assert told == f"{STRUCK} true /home/trader {STRUCK} {STRUCK}"
 
 
 def test_what_is_too_short_is_no_secret():
