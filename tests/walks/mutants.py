@@ -75,3 +75,28 @@ def catcher(mutant: Mutant) -> str:
             except (AssertionError, Broken):
                 return setting.name
     return ""
+
+
+class Noted(dict):
+    """A table that remembers which of its rows were asked for."""
+
+    def __init__(self, rows):
+        super().__init__(rows)
+        self.used = set()
+
+    def get(self, key, default=None):
+        self.used.add(key)
+        return super().get(key, default)
+
+
+def unneeded_rows(machine: str) -> list[tuple[Any, Any]]:
+    """Rows of a machine that no walk and no scene comes through."""
+    module, walks = MACHINES[machine], set().union(*(walked(setting).rows for setting in SETTINGS))
+    whole = module.TABLE
+    told = module.TABLE = Noted(whole)
+    try:
+        for story in SCENES.values():
+            story()
+    finally:
+        module.TABLE = whole
+    return [key for key in whole if (machine, *map(str, key)) not in walks and key not in told.used]
