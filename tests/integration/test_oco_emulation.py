@@ -82,5 +82,4 @@ def test_the_story_fails_where_the_other_exit_is_left_alone():
     story = Story(MARGIN_OCO_WORLD).hold(10)
     story.unlink()
     with pytest.raises(AssertionError):
-        story.price(111, seen=False).price(89, seen=False)
-        story.over()
+        story.price(111, seen=False).price(89, seen=False).over()
