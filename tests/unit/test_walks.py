@@ -12,6 +12,7 @@ from tests.walks.scenes import SCENES
 from tests.walks.settings import BY_NAME, MIRRORED, SETTINGS, deep, walked
 from tests.walks.walk import Broken, Walker
 
+
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_walk(setting):
     walk = walked(setting)
