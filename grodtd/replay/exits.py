@@ -128,10 +128,11 @@ def write_exits(path: str | Path, rows: Iterable[ExitRow], entry_order: Mapping[
     with Path(path).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(_cells(row) for row in in_order(rows, entry_order))
+        writer.writerows(exit_cells(row) for row in in_order(rows, entry_order))
 
 
-def _cells(row: ExitRow) -> list[str]:
+def exit_cells(row: ExitRow) -> list[str]:
+    """Return a row's cells in the order of `COLUMNS`, as they are written."""
     return [
         row.bracket_id,
         row.symbol,

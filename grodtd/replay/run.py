@@ -15,14 +15,16 @@ from grodtd.domain.errors import DataError
 from grodtd.domain.events import RunStarted
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import VolatilityReading
-from grodtd.domain.money import ONE, ZERO
-from grodtd.domain.policy import Policy, RatioStrategy
+from grodtd.domain.money import ONE
+from grodtd.domain.policy import Policy
 from grodtd.execution.enhanced_engine import Engine
+from grodtd.execution.risk_reward_calculator import BY_VOLATILITY
+from grodtd.execution.volatility_reading import condition_policy
 from grodtd.replay.columns import BadRow, Progress, complaint
 from grodtd.replay.driver import Driver, Entry, Life
 from grodtd.replay.entries import EntryRow, is_rule, read_entries, resolve
 from grodtd.replay.exact import decimals
-from grodtd.replay.exits import OPEN, ExitRow, in_order, write_exits
+from grodtd.replay.exits import ExitRow, in_order, write_exits
 from grodtd.replay.feed import Feed
 from grodtd.replay.prices import Bars, Quotes
 from grodtd.replay.reading import ReadResult, read_prices
@@ -34,9 +36,6 @@ from grodtd.replay.summary_file import RunFacts, summary_json, write_summary
 from grodtd.replay.volatility import MINUTE_NS, AtrSeries, atr_series, bars_from_quotes
 from grodtd.runtime.turn import Sink, Turn
 from grodtd.venue.bar_matching import FillModel
-
-FOLLOWS_VOLATILITY = frozenset({RatioStrategy.VOLATILITY_BASED, RatioStrategy.ADAPTIVE_RATIO})
-"""Strategies that look at the median ATR%; for the others it need not be worked out."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,8 @@ class Replayed:
     rows: list[ExitRow]
     summary: Summary
     facts: RunFacts
+    other_models: Mapping[str, Sequence[ExitRow]] = field(default_factory=dict)
+    """Under each fill model that was not asked for, the rows of the brackets whose outcome hangs on it."""
 
 
 def prepare(
@@ -187,8 +188,8 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def run(inputs: Inputs, sink: Sink, progress: Progress | None = None) -> Replayed:
-    """Replay, journalling to `sink`, and work out rows and figures.
+def run(inputs: Inputs, sink: Sink | None, progress: Progress | None = None) -> Replayed:
+    """Replay, journalling to `sink` (None: nobody keeps it), and work out rows and figures.
 
     Brackets whose outcome hangs on the fill model are replayed under the other two as well, for the P&L of all three.
     """
@@ -197,7 +198,9 @@ def run(inputs: Inputs, sink: Sink, progress: Progress | None = None) -> Replaye
     lives = drive(inputs, feed, reading, inputs.entries, inputs.options.model, sink, progress)
     rows = _rows(lives, feed, inputs.instrument)
     summary = summarize(rows)
-    return Replayed(inputs, lives, rows, summary, _facts(inputs, feed, reading, lives, rows, summary))
+    others = _other_models(inputs, feed, reading, lives)
+    facts = _facts(inputs, feed, lives, summary, _pnl_by_model(inputs, rows, summary, others))
+    return Replayed(inputs, lives, rows, summary, facts, others)
 
 
 def drive(
@@ -228,10 +231,11 @@ def _readings(inputs: Inputs) -> Callable[[str, int], VolatilityReading]:
     series: dict[object, AtrSeries] = {}
     by_strategy: dict[str, AtrSeries] = {}
     for name, policy in inputs.configuration.policies.items():
-        lookback = policy.risk_reward.volatility_lookback if policy.risk_reward.strategy in FOLLOWS_VOLATILITY else 0
-        key = (policy.atr, lookback)
+        lookback = policy.risk_reward.volatility_lookback if policy.risk_reward.strategy in BY_VOLATILITY else 0
+        by = condition_policy(policy)
+        key = (policy.atr, lookback, by)
         if key not in series:
-            series[key] = atr_series(inputs.bars, policy.atr, lookback)
+            series[key] = atr_series(inputs.bars, policy.atr, lookback, by)
         by_strategy[name] = series[key]
     return lambda strategy, index: by_strategy[strategy].reading(index)
 
@@ -244,10 +248,9 @@ def _rows(lives: Sequence[Life], feed: Feed, instrument: Instrument) -> list[Exi
 def _facts(
     inputs: Inputs,
     feed: Feed,
-    reading: Callable[[str, int], VolatilityReading],
     lives: Sequence[Life],
-    rows: Sequence[ExitRow],
     summary: Summary,
+    pnl_by_model: dict[str, Decimal | None],
 ) -> RunFacts:
     options, prices = inputs.options, inputs.prices
     warnings = detect(prices) if isinstance(prices, Bars) else []
@@ -267,7 +270,7 @@ def _facts(
         crossed_quotes=prices.crossed_count if isinstance(prices, Quotes) else 0,
         options=options.as_text(),
         config_fingerprint=inputs.configuration.fingerprint,
-        pnl_by_fill_model=_pnl_by_model(inputs, feed, reading, lives, rows, summary),
+        pnl_by_fill_model=pnl_by_model,
         split_warnings=warnings,
         split_brackets={
             warning.bar_index: [
@@ -281,25 +284,30 @@ def _facts(
     )
 
 
-def _pnl_by_model(
-    inputs: Inputs,
-    feed: Feed,
-    reading: Callable[[str, int], VolatilityReading],
-    lives: Sequence[Life],
-    rows: Sequence[ExitRow],
-    summary: Summary,
-) -> dict[str, Decimal | None]:
-    """P&L of closed brackets under each model; only those an ambiguous bar decided can differ."""
+def _other_models(
+    inputs: Inputs, feed: Feed, reading: Callable[[str, int], VolatilityReading], lives: Sequence[Life]
+) -> dict[str, list[ExitRow]]:
+    """Replay again, under each model not asked for, what can differ: brackets an ambiguous bar decided."""
     doubtful = [life.entry for life in lives if life.ambiguous]
-    names = {entry.bracket_id for entry in doubtful}
-    settled = summary.pnl - sum((row.pnl for row in rows if row.bracket_id in names and row.exit_reason != OPEN), ZERO)
+    others = [model for model in FillModel if model is not inputs.options.model]
+    if not doubtful:
+        return {model.value: [] for model in others}
+    return {
+        model.value: _rows(drive(inputs, feed, reading, doubtful, model, None), feed, inputs.instrument)
+        for model in others
+    }
+
+
+def _pnl_by_model(
+    inputs: Inputs, rows: Sequence[ExitRow], summary: Summary, others: Mapping[str, Sequence[ExitRow]]
+) -> dict[str, Decimal | None]:
+    """P&L of closed brackets under each model."""
     found: dict[str, Decimal | None] = {}
     for model in FillModel:
-        if model is inputs.options.model or not doubtful:
-            found[model.value] = summary.pnl
-            continue
-        again = drive(inputs, feed, reading, doubtful, model, None)
-        found[model.value] = settled + summarize(_rows(again, feed, inputs.instrument)).pnl
+        again = others.get(model.value, ())
+        names = {row.bracket_id for row in again}
+        doubted = [row for row in rows if row.bracket_id in names]
+        found[model.value] = summary.pnl - summarize(doubted).pnl + summarize(again).pnl
     return found
 
 
