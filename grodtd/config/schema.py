@@ -25,6 +25,7 @@ from grodtd.domain.policy import (
     AtrMethod,
     AtrPolicy,
     BracketOrdersPolicy,
+    MarketConditionPolicy,
     Plan,
     Policy,
     ProtectionPolicy,
@@ -33,6 +34,7 @@ from grodtd.domain.policy import (
 )
 
 RR, ATR, ORDERS, GUARD = RiskRewardPolicy(), AtrPolicy(), BracketOrdersPolicy(), ProtectionPolicy()
+CONDITION = MarketConditionPolicy()
 
 
 def _nothing_set(value: Any) -> Any:
@@ -52,6 +54,39 @@ class Block(BaseModel):
     @classmethod
     def _empty_block(cls, value: Any) -> Any:
         return _nothing_set(value)
+
+
+class MarketCondition(Block):
+    """How trending, ranging and volatile markets are told apart from bars, when nobody names the condition."""
+
+    efficiency_period: int = key(
+        CONDITION.efficiency_period,
+        "Bars the efficiency ratio (net move / path) is taken over: fewer see short trends, more see lasting ones.",
+        "bars",
+        ge=2,
+        le=1_000,
+    )
+    trending_from: Number = key(
+        CONDITION.trending_from,
+        "An efficiency ratio from here on is a trend. A random walk of n bars has about 1 / sqrt(n).",
+        "fraction",
+        gt=0,
+        le=1,
+    )
+    percentile_window: int = key(
+        CONDITION.percentile_window,
+        "Latest ATR% values the present one is compared with, now included; fewer than 20 tell no condition.",
+        "bars",
+        ge=20,
+        le=10_000,
+    )
+    volatile_from: Number = key(
+        CONDITION.volatile_from,
+        "Without a trend, an ATR% above at least this share of the earlier values is a volatile market; else ranging.",
+        "fraction",
+        gt=0,
+        le=1,
+    )
 
 
 class RiskReward(Block):
@@ -89,9 +124,11 @@ class RiskReward(Block):
         ge=20,
         le=10_000,
     )
+    market_condition: MarketCondition = MarketCondition()
     market_condition_factors: Annotated[dict[Condition, Factor], Unset] = key(
         dict(RR.market_condition_factors),
-        "What market_condition and adaptive_ratio multiply the ratio by, for each condition you name.",
+        "What market_condition and adaptive_ratio multiply the ratio by, for each condition: the three that bars tell, "
+        "and any other you name with a request. An unknown condition counts as 1, and the bracket says so.",
         "factor",
     )
     symbol_specific_ratios: Annotated[dict[Symbol, Ratio], Unset] = key(
@@ -282,9 +319,11 @@ def to_policy(name: str, block: PolicyBlock) -> Policy:
     """Turn one checked policy into the domain's, whose names carry their units throughout."""
     atr = block.atr.model_dump()
     orders = block.bracket_orders.model_dump()
+    ratio = block.risk_reward.model_dump()
+    condition = MarketConditionPolicy(**ratio.pop("market_condition"))
     return Policy(
         name=name,
-        risk_reward=RiskRewardPolicy(**block.risk_reward.model_dump()),
+        risk_reward=RiskRewardPolicy(market_condition=condition, **ratio),
         atr=AtrPolicy(interval_s=atr.pop("interval"), **atr),
         bracket_orders=BracketOrdersPolicy(
             timeout_s=orders.pop("timeout_seconds"), retry_delay_s=orders.pop("retry_delay_seconds"), **orders

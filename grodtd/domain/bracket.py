@@ -220,6 +220,10 @@ class Levels(msgspec.Struct, frozen=True, gc=False):
 
 
 class Bracket(msgspec.Struct, frozen=True, gc=False):
+    condition: str | None = None
+    """Market condition the ratio was decided under, where its strategy asks for one and it was known."""
+    factors: tuple[tuple[str, Decimal], ...] = ()
+    """What the base ratio was multiplied with: (what it is, factor)."""
     """One position under care. `stop_px` and `target_px` are the levels in force; `levels` the initial plan."""
 
     bracket_id: str

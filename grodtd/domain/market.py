@@ -55,4 +55,10 @@ class VolatilityReading(msgspec.Struct, frozen=True, gc=False):
     bars: int = 0
     why_no_atr: str = ""
     condition: str | None = None
-    """Market condition (trending, ranging, volatile) when somebody named it."""
+    """Market condition (trending, ranging, volatile): as somebody named it, else as the bars tell it."""
+    efficiency_ratio: Decimal | None = None
+    """|net move| / path over the last bars, 0 to 1; None: the condition was named, or is not known."""
+    atr_percentile: Decimal | None = None
+    """Share of the earlier ATR% values in the window that lie below the present one, 0 to 1."""
+    why_no_condition: str = ""
+    """Why the bars tell no condition; empty where none was asked of them."""

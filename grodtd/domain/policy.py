@@ -41,6 +41,19 @@ class Plan(StrEnum):
     SYNTHETIC = "synthetic"
 
 
+class MarketConditionPolicy(msgspec.Struct, frozen=True):
+    """Where trending, ranging and volatile markets part: see `execution/market_condition.py` for the formulas."""
+
+    efficiency_period: int = 20
+    """Bars the efficiency ratio is taken over."""
+    trending_from: Decimal = Decimal("0.4")
+    """An efficiency ratio from here on is a trend; a random walk of 20 bars has 0.2 on average."""
+    percentile_window: int = 100
+    """Latest ATR% values the present one is compared with, now included."""
+    volatile_from: Decimal = Decimal("0.8")
+    """Without a trend, an ATR% above at least this share of the earlier ones is a volatile market."""
+
+
 class RiskRewardPolicy(msgspec.Struct, frozen=True):
     """Target distance = ratio x actual stop distance; the ratio's base, factors and bounds."""
 
@@ -52,6 +65,8 @@ class RiskRewardPolicy(msgspec.Struct, frozen=True):
     """Exponent on (median ATR% / ATR% now); 0 switches the effect off."""
     volatility_lookback: int = 100
     """Closed bars the median ATR% is taken over, now included."""
+    market_condition: MarketConditionPolicy = MarketConditionPolicy()
+    """How the condition is told from bars when nobody names one."""
     market_condition_factors: dict[str, Decimal] = {}
     symbol_specific_ratios: dict[str, Decimal] = {}
 

@@ -206,6 +206,11 @@ class ATRCalculator:
         self._history.append(None if atr is None else (atr, close))
         return True
 
+    @property
+    def exact_atr_px(self) -> Decimal | None:
+        """The ATR now at all its digits, without the cost of a `reading`; None: no usable one."""
+        return self._atr if self._atr and not self._unmeasured else None
+
     def reading(self, condition: str | None = None) -> VolatilityReading:
         """Say what the bars say now: ATR and median ATR% at 12 significant digits, or why there is no ATR.
 

@@ -19,7 +19,7 @@ from grodtd.domain.market import VolatilityReading
 from grodtd.domain.money import ceil_to, floor_to, plain
 from grodtd.domain.orders import Side
 from grodtd.domain.policy import AtrPolicy, Policy
-from grodtd.execution.risk_reward_calculator import RatioDecision, RiskRewardCalculator, target_px
+from grodtd.execution.risk_reward_calculator import BY_CONDITION, RatioDecision, RiskRewardCalculator, target_px
 
 
 class LevelsDecision(msgspec.Struct, frozen=True):
@@ -90,6 +90,8 @@ def plan_levels(
         target_px=target,
         ratio=None if decision is None else decision.ratio,
         atr_px=atr_px,
+        condition=reading.condition if decision is not None and policy.risk_reward.strategy in BY_CONDITION else None,
+        factors=() if decision is None else decision.factors,
         fallback=given_stop_px is None and atr_px is None,
         stop_given=given_stop_px is not None,
         target_given=given_target_px is not None,

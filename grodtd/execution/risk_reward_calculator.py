@@ -19,7 +19,7 @@ from typing import TypeGuard
 import msgspec
 
 from grodtd.domain.market import VolatilityReading
-from grodtd.domain.money import ONE, ZERO, ceil_to, divide, floor_to
+from grodtd.domain.money import ONE, ZERO, ceil_to, divide, floor_to, plain
 from grodtd.domain.orders import Side
 from grodtd.domain.policy import RatioStrategy, RiskRewardPolicy
 from grodtd.execution.atr_calculator import MIN_MEDIAN_VALUES, twelve_digits
@@ -40,7 +40,7 @@ class RatioDecision(msgspec.Struct, frozen=True):
     base_from: str
     """The key it was read from: base_ratio, or symbol_specific_ratios.AAPL."""
     factors: tuple[tuple[str, Decimal], ...] = ()
-    """What the base was multiplied with, in that order: (market_condition | volatility, factor)."""
+    """What the base was multiplied with, in that order: (market_condition ... | volatility, factor)."""
     unclamped: Decimal = ZERO
     """base x factors."""
     clamped_to: str = ""
@@ -85,7 +85,7 @@ class RiskRewardCalculator:
         factors: list[tuple[str, Decimal]] = []
         remarks: list[str] = []
         if policy.strategy in BY_CONDITION:
-            factors.append(("market_condition", self._condition_factor(reading.condition, remarks)))
+            factors.append((_condition_words(reading), self._condition_factor(reading, remarks)))
         if policy.strategy in BY_VOLATILITY:
             factors.append(("volatility", self._volatility_factor(reading, remarks)))
         unclamped = base
@@ -101,9 +101,11 @@ class RiskRewardCalculator:
             return self.policy.max_ratio, "max_ratio"
         return unclamped, ""
 
-    def _condition_factor(self, condition: str | None, remarks: list[str]) -> Decimal:
+    def _condition_factor(self, reading: VolatilityReading, remarks: list[str]) -> Decimal:
+        condition = reading.condition
         if not condition:
-            remarks.append("market condition not given: factor 1.0")
+            why = f"unknown ({reading.why_no_condition})" if reading.why_no_condition else "not given"
+            remarks.append(f"market condition {why}: factor 1.0")
             return ONE
         factor = self.policy.market_condition_factors.get(condition)
         if factor is None:
@@ -128,6 +130,15 @@ class RiskRewardCalculator:
             why = f"fewer than {MIN_MEDIAN_VALUES} ATR% values"
         remarks.append(f"{why}: volatility factor 1.0")
         return ONE
+
+
+def _condition_words(reading: VolatilityReading) -> str:
+    """Name the condition, and what told it: nothing more where somebody named it."""
+    words = f"market_condition {reading.condition or 'unknown'}"
+    if reading.efficiency_ratio is None or reading.atr_percentile is None:
+        return words
+    efficiency, percentile = (round(figure, 2) for figure in (reading.efficiency_ratio, reading.atr_percentile))
+    return f"{words}: efficiency ratio {plain(efficiency)}, ATR percentile {plain(percentile)}"
 
 
 def _positive(figure: Decimal | None) -> TypeGuard[Decimal]:

@@ -29,11 +29,9 @@ from grodtd.domain.money import ZERO, plain
 from grodtd.domain.notes import Note
 from grodtd.domain.orders import Leg, Side
 from grodtd.domain.policy import Policy
-from grodtd.execution.atr_calculator import ATRCalculator
 from grodtd.execution.levels import check_given
+from grodtd.execution.volatility_reading import bars_wanted, condition_policy, read_bars
 from grodtd.ports import Clock, Core, MarketData, Views
-
-NS = 1_000_000_000
 
 
 class TradeExitService:
@@ -252,21 +250,16 @@ class TradeExitService:
 
     async def _reading(self, symbol: str, strategy: str, condition: str | None) -> VolatilityReading:
         policy = self._policies.get(strategy) or self._policies["default"]
-        lookback = policy.risk_reward.volatility_lookback
-        interval_s = policy.atr.interval_s
-        calculator = ATRCalculator(policy.atr, lookback, interval_s * NS)
-        # Wilder's average remembers for ever, a little: three periods before the look-back leave under 5 % of a start.
-        count = policy.atr.period * 3 + lookback + 1
+        interval_s, count = policy.atr.interval_s, bars_wanted(policy)
         try:
             async with asyncio.timeout(self._bars_within_s):
                 bars = await self._market_data.bars(symbol, interval_s, count, self._clock.now_ns())
         except (Refused, NotSent, OutcomeUnknown, OSError) as error:  # TimeoutError is an OSError
             # A source of bars that is down leaves no position bare: the fallback needs none.
             why = f"no bars of {symbol}: {str(error) or f'no answer within {self._bars_within_s} s'}"
-            return VolatilityReading(why_no_atr=why, condition=condition)
-        for bar in bars:
-            calculator.update(bar)
-        return calculator.reading(condition)
+            unknown = condition is None and condition_policy(policy) is not None
+            return VolatilityReading(why_no_atr=why, condition=condition, why_no_condition=why if unknown else "")
+        return read_bars(policy, bars, condition)
 
 
 def _name(bracket_id: str | None, source_id: str | None, source: str) -> str:

@@ -15,8 +15,10 @@ import numpy as np
 from grodtd.domain.errors import ConfigError
 from grodtd.domain.market import VolatilityReading
 from grodtd.domain.money import from_float
-from grodtd.domain.policy import AtrMethod, AtrPolicy
+from grodtd.domain.policy import AtrMethod, AtrPolicy, MarketConditionPolicy
 from grodtd.execution.atr_calculator import MIN_MEDIAN_VALUES, twelve_digits
+from grodtd.execution.market_condition import ConditionReading, condition_of
+from grodtd.execution.volatility_reading import with_condition
 from grodtd.replay.prices import Bars, Floats, Ints, Ohlc, Quotes, bars_of
 
 MINUTE_NS = 60_000_000_000
@@ -35,12 +37,26 @@ class AtrSeries:
     """float64[n], in `bars.mid_unit`s; NaN where there is none yet."""
     starts: Ints
     """Bars at which the average began: 0, and the bar after each gap longer than `max_gap_bars`."""
+    by: MarketConditionPolicy | None = None
+    """How the market condition is told; None: nobody asks for it."""
 
     def reading(self, index: int) -> VolatilityReading:
         """Say what the bars up to and including `index` say; -1: before the first bar.
 
         `atr_px` is None where there is no usable ATR, and `why_no_atr` says why; prices in quote currency.
         """
+        reading = self._volatility(index)
+        return reading if self.by is None else with_condition(reading, self._condition(index, self.by))
+
+    def _condition(self, index: int, by: MarketConditionPolicy) -> ConditionReading:
+        """As `MarketConditionClassifier` tells it: from the bars since the last one without a usable ATR."""
+        last = int(self._unusable.searchsorted(index, "right")) - 1
+        first = 0 if last < 0 else int(self._unusable[last]) + 1
+        closes = self.bars.mid.close[max(first, index - by.efficiency_period) : index + 1]
+        shares = self._atr_pct[max(first, index + 1 - by.percentile_window) : index + 1]
+        return condition_of(closes.tolist(), [from_float(share) for share in shares.tolist()], by)
+
+    def _volatility(self, index: int) -> VolatilityReading:
         if index < 0:
             return VolatilityReading(why_no_atr=self._too_few(0, ""))
         run = int(self.starts.searchsorted(index, "right")) - 1
@@ -66,6 +82,11 @@ class AtrSeries:
         share: Floats = np.where(self.atr > 0, self.atr, np.nan) / self.bars.mid.close
         return share
 
+    @cached_property
+    def _unusable(self) -> Ints:
+        """Bars without a usable ATR%."""
+        return np.flatnonzero(~(self._atr_pct > 0))
+
     def _median_atr_pct(self, index: int) -> Decimal | None:
         values = self._atr_pct[max(0, index + 1 - self.lookback) : index + 1] if self.lookback > 0 else np.empty(0)
         values = np.sort(values[~np.isnan(values)])
@@ -88,7 +109,9 @@ class AtrSeries:
         return f" since a gap of {missing} bars (max_gap_bars is {self.policy.max_gap_bars})"
 
 
-def atr_series(bars: Bars, policy: AtrPolicy, lookback: int = 100) -> AtrSeries:
+def atr_series(
+    bars: Bars, policy: AtrPolicy, lookback: int = 100, by: MarketConditionPolicy | None = None
+) -> AtrSeries:
     """Work out ATR for every bar, by the policy's period and method, anew after each gap over `max_gap_bars`.
 
     Raises: ConfigError - `period` is below 1 (the operator acts, before start).
@@ -109,7 +132,7 @@ def atr_series(bars: Bars, policy: AtrPolicy, lookback: int = 100) -> AtrSeries:
             else:
                 count, weight = (period + 1, 2) if policy.method is AtrMethod.EMA else (period, 1)
                 _weighted(high, low, close, period, (period - 1) / count, weight / count, atr[first:end])
-    return AtrSeries(bars, policy, lookback, atr, starts)
+    return AtrSeries(bars, policy, lookback, atr, starts, by)
 
 
 def ema(closes: Ints, length: int) -> Floats:

@@ -12,23 +12,12 @@ from decimal import Decimal
 
 import msgspec
 
-from grodtd.domain.market import Bar, Quote, VolatilityReading
+from grodtd.domain.market import Bar, Quote
 from grodtd.domain.policy import Policy
-from grodtd.execution.atr_calculator import ATRCalculator
+from grodtd.execution.volatility_reading import bars_wanted, read_bars
 
 NS = 1_000_000_000
 HALF = Decimal("0.5")
-PERIODS_KEPT = 3
-"""Wilder's average never quite forgets: after three periods under 5 % of its beginning are left."""
-
-
-def bars_wanted(policy: Policy) -> int:
-    """Return how many closed bars a reading under `policy` is taken from.
-
-    >>> bars_wanted(Policy())
-    143
-    """
-    return policy.atr.period * PERIODS_KEPT + policy.risk_reward.volatility_lookback + 1
 
 
 def lengths_wanted(policies: Iterable[Policy]) -> dict[int, int]:
@@ -51,6 +40,9 @@ class Warmth(msgspec.Struct, frozen=True):
     needed: int
     atr_px: Decimal | None
     why_no_atr: str = ""
+    condition: str | None = None
+    """The market's, where the policy's ratio follows it and the bars tell it."""
+    why_no_condition: str = ""
 
 
 class _Series:
@@ -178,12 +170,21 @@ class LiveBars:
         """Say whether a bracket that begins now would have an ATR, and if not, why."""
         interval_s = policy.atr.interval_s
         bars = self.closed(symbol, interval_s, bars_wanted(policy), now_ns)
-        calculator = ATRCalculator.from_bars(policy.atr, bars, 0, interval_s * NS)
-        reading: VolatilityReading = calculator.reading()
+        reading = read_bars(policy, bars)
         why = reading.why_no_atr
         if self._too_coarse(symbol, interval_s):
             why = f"the feed's bars are {self._coarse_s[symbol]} s long, atr.interval is {interval_s} s"
-        return Warmth(symbol, policy.name, interval_s, reading.bars, policy.atr.period + 1, reading.atr_px, why)
+        return Warmth(
+            symbol,
+            policy.name,
+            interval_s,
+            reading.bars,
+            policy.atr.period + 1,
+            reading.atr_px,
+            why,
+            condition=reading.condition,
+            why_no_condition=reading.why_no_condition,
+        )
 
     def _too_coarse(self, symbol: str, interval_s: int) -> bool:
         return self._coarse_s.get(symbol, 0) > interval_s

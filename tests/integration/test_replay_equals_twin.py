@@ -87,7 +87,7 @@ def yaml_of(value, indent=0) -> str:
 def write_config(folder, symbol: str, config: TwinConfig):
     """Write the three files of a configuration folder."""
     assert not config.policies, "exit policies have no keys here yet"
-    assert config.condition is None, "a replay is told of no market condition"
+    assert config.condition is None, "a replay is told of no market condition: the bars tell it"
     folder = folder / "configs"
     folder.mkdir()
     risk_reward = {
@@ -97,6 +97,12 @@ def write_config(folder, symbol: str, config: TwinConfig):
         "max_ratio": config.max_ratio,
         "volatility_factor": config.volatility_factor,
         "volatility_lookback": config.volatility_lookback,
+        "market_condition": {
+            "efficiency_period": config.efficiency_period,
+            "trending_from": config.trending_from,
+            "percentile_window": config.percentile_window,
+            "volatile_from": config.volatile_from,
+        },
         "market_condition_factors": config.condition_factors,
         "symbol_specific_ratios": config.symbol_ratios,
     }

@@ -169,6 +169,11 @@ class TwinConfig:
     condition_factors: dict[str, Decimal] = field(default_factory=dict)
     symbol_ratios: dict[str, Decimal] = field(default_factory=dict)
     condition: str | None = None
+    """Named by somebody; None: the bars tell it."""
+    efficiency_period: int = 20
+    trending_from: Decimal = Decimal("0.4")
+    percentile_window: int = 100
+    volatile_from: Decimal = Decimal("0.8")
     tick: Decimal = Decimal("0.01")
     lot: Decimal = Decimal(1)
     contract_multiplier: Decimal = Decimal(1)
@@ -252,6 +257,24 @@ def volatility_factor(bars: Sequence[TwinBar], atrs: Atrs, config: TwinConfig) -
     return Decimal((median / percents[-1]) ** config.volatility_factor)
 
 
+def condition_told(bars: Sequence[TwinBar], atrs: Atrs, config: TwinConfig) -> str | None:
+    """Return trending, volatile or ranging from the bars since the last one without an ATR; None: too few."""
+    known = 0
+    while known < len(bars) and atrs[-known - 1] is not None:
+        known += 1
+    if known < max(config.efficiency_period + 1, SOME_VALUES):
+        return None
+    closes = [bar.mid.close for bar in bars[-config.efficiency_period - 1 :]]
+    path = sum(abs(Fraction(closes[i]) - Fraction(closes[i - 1])) for i in range(1, len(closes)))
+    if path and abs(Fraction(closes[-1]) - Fraction(closes[0])) / path >= Fraction(config.trending_from):
+        return "trending"
+    window = min(known, config.percentile_window)
+    percents = [(atr or 0) / bar.mid.close for bar, atr in zip(bars[-window:], atrs[-window:], strict=True)]
+    now = percents[-1] * (1 - Decimal("2e-11"))  # an ATR of 12 digits: what is nearer than that is the same
+    below = sum(1 for percent in percents[:-1] if percent < now)
+    return "volatile" if Fraction(below, window - 1) >= Fraction(config.volatile_from) else "ranging"
+
+
 # ------------------------------------------------------------------ levels
 
 
@@ -280,8 +303,9 @@ class Levels:
 def ratio_of(symbol: str, bars: Sequence[TwinBar], atrs: Atrs, config: TwinConfig) -> Decimal:
     """Return reward over risk for a new bracket that knows these bars."""
     ratio = config.symbol_ratios.get(symbol, config.base_ratio)
-    if config.strategy in ("market_condition", "adaptive_ratio") and config.condition is not None:
-        ratio *= config.condition_factors[config.condition]
+    if config.strategy in ("market_condition", "adaptive_ratio"):
+        condition = config.condition or condition_told(bars, atrs, config)
+        ratio *= config.condition_factors[condition] if condition else 1
     if config.strategy in ("volatility_based", "adaptive_ratio"):
         ratio *= volatility_factor(bars, atrs, config)
     return TWELVE.create_decimal(min(max(ratio, config.min_ratio), config.max_ratio))

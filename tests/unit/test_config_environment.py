@@ -121,7 +121,8 @@ def test_a_variable_changes_every_strategy_unless_it_names_one(under):
             "1",
             (
                 "risk_reward: is a block, not a value: add __ and one of its keys (strategy, base_ratio, min_ratio, "
-                "max_ratio, volatility_factor, volatility_lookback, market_condition_factors, symbol_specific_ratios)"
+                "max_ratio, volatility_factor, volatility_lookback, market_condition, "
+                "market_condition_factors, symbol_specific_ratios)"
             ),
         ),
         (

@@ -66,7 +66,7 @@ def test_a_decision_can_be_followed_with_a_pencil():
     seen = reading("1.25", 100, "0.02", "trending")
     decision = RiskRewardCalculator(policy(ADAPTIVE)).ratio("AAPL", seen)
     assert (decision.base, decision.base_from) == (d("1.8"), "symbol_specific_ratios.AAPL")
-    assert decision.factors == (("market_condition", d("1.2")), ("volatility", d("1.6")))
+    assert decision.factors == (("market_condition trending", d("1.2")), ("volatility", d("1.6")))
     assert (decision.unclamped, decision.clamped_to, decision.ratio) == (d("3.456"), "max_ratio", d("3.0"))
     assert decision.remarks == ()
 
