@@ -38,9 +38,12 @@ from grodtd.venue.profiles import MARGIN, PROFILES
 from grodtd.venue.venue import SimulatedVenue
 
 if TYPE_CHECKING:
+    from grodtd.config.policy_file import NamedPolicy
     from grodtd.daemon import DaemonOptions
     from grodtd.monitoring.logs import Logger
     from grodtd.replay.columns import Progress
+    from grodtd.replay.compare import Comparison
+    from grodtd.replay.reading import ReadResult
     from grodtd.replay.run import Inputs, Replayed, ReplayOptions
     from grodtd.simulation.world import History
 
@@ -157,6 +160,31 @@ def replay_to(
         )
     write(out, replayed)
     return replayed
+
+
+def compare_to(
+    out: Path,
+    options: "ReplayOptions",
+    policies: "Sequence[NamedPolicy]",
+    *,
+    jobs: int = 1,
+    progress: "Progress | None" = None,
+    read: "ReadResult | None" = None,
+) -> "Comparison":
+    """Compare policies into the folder `out`: compare.csv, compare.json, compare.html, in place of older ones.
+
+    Nothing is written when the input is bad. Raises: DataError, ConfigError.
+    """
+    from grodtd.replay.compare import compare  # noqa: PLC0415 - a daemon needs none of its libraries
+    from grodtd.replay.compare_file import write_csv, write_json  # noqa: PLC0415 - as above
+    from grodtd.replay.compare_report import write_page  # noqa: PLC0415 - as above
+
+    compared = compare(options, policies, jobs=jobs, read=read, progress=progress)
+    out.mkdir(parents=True, exist_ok=True)
+    write_csv(out / "compare.csv", compared)
+    write_json(out / "compare.json", compared)
+    write_page(out / "compare.html", compared)
+    return compared
 
 
 class DaemonJournal(SqlJournal):

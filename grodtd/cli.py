@@ -5,21 +5,17 @@ The daemon's verbs are in `cli_live`; what all share, exit statuses among it, in
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 import grodtd
 from grodtd import cli_live
+from grodtd.cli_compare import compare, print_compared
 from grodtd.cli_journal import journal_app
-from grodtd.cli_say import AsJson, ConfigDir, Env, console, errors, said_plainly
+from grodtd.cli_say import AsJson, ConfigDir, Env, console, positive, progress_bar, said_plainly, seconds
 from grodtd.cli_simulate import simulate
-from grodtd.domain.errors import DataError
 from grodtd.venue.bar_matching import FillModel
 
 NS = 1_000_000_000
@@ -32,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
+app.command()(compare)
 app.command()(simulate)
 app.add_typer(config_app, name="config")
 app.add_typer(journal_app, name="journal")
@@ -91,11 +88,11 @@ def replay(
             model=fill_model,
             skip_bad=skip_bad,
             splits=splits,
-            bar_interval_ns=_duration(bar_interval) * NS,
-            quantity=_decimal(quantity, "--quantity"),
+            bar_interval_ns=seconds(bar_interval, "--bar-interval") * NS,
+            quantity=positive(quantity, "--quantity"),
         )
         configuration = load(default_config_dir() if config is None else config, env, os.environ)
-        with _progress() as bar:
+        with progress_bar() as bar:
             replayed = replay_to(out, options, configuration, bar)
         _print_replayed(replayed, out)
 
@@ -104,22 +101,26 @@ def replay(
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("demo-out"),
 ) -> None:
-    """Replay real daily AAPL prices with the shipped configuration, offline, and say where the report is."""
+    """Replay real daily AAPL prices, offline, then compare four exit policies on them; say where the reports are."""
     with said_plainly():
-        from grodtd.bootstrap import replay_to  # noqa: PLC0415 - only this command needs it
+        from grodtd.bootstrap import compare_to, replay_to  # noqa: PLC0415 - only this command needs it
         from grodtd.config.loading import default_config_dir, load  # noqa: PLC0415 - only this command needs it
-        from grodtd.replay.demo import demo_inputs  # noqa: PLC0415 - only this command needs it
+        from grodtd.replay.demo import demo_inputs, demo_policies  # noqa: PLC0415 - only this command needs it
 
         configuration = load(default_config_dir(), environ={})
         inputs = demo_inputs(configuration)
         for remark in inputs.remarks:
             console.print(f"- {remark}", markup=False, highlight=False)
-        with _progress() as bar:
+        with progress_bar() as bar:
             replayed = replay_to(out, inputs.options, configuration, bar, inputs)
         _print_replayed(replayed, out)
         first = next((row.bracket_id for row in replayed.rows), None)
         if first is not None:
             console.print(f"Next: grodtd explain {first} --run {out}", markup=False, highlight=False)
+        console.print()
+        with progress_bar() as bar:
+            compared = compare_to(out, inputs.options, demo_policies(), progress=bar, read=inputs.as_read)
+        print_compared(compared, out, inputs.remarks)
 
 
 @config_app.command("check")
@@ -137,31 +138,6 @@ def config_check(
     raise typer.Exit(status)
 
 
-class _Bar:
-    """A progress bar that shows itself only when the work is long and somebody is watching."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task("reading", total=1.0)
-
-    def __call__(self, stage: str, fraction: float) -> None:
-        """Move it: `fraction` of `stage` is done."""
-        self._progress.update(self._task, description=stage, completed=fraction)
-
-
-@contextmanager
-def _progress() -> Iterator[_Bar]:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        yield _Bar(progress)
-
-
 def _print_replayed(replayed: object, out: Path) -> None:
     from grodtd.replay.run import Replayed  # noqa: PLC0415 - only this command needs it
     from grodtd.replay.table import summary_table  # noqa: PLC0415 - only this command needs it
@@ -170,25 +146,6 @@ def _print_replayed(replayed: object, out: Path) -> None:
     for line in summary_table(replayed):
         console.print(line)
     console.print(f"Report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _decimal(text: str, name: str) -> Decimal:
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise DataError(f"{name} {text!r} is not a number") from None
-    if not value.is_finite() or value <= 0:
-        raise DataError(f"{name} {text} must be above 0")
-    return value
-
-
-def _duration(text: str) -> int:
-    from grodtd.config.fields import parse_duration  # noqa: PLC0415 - only one command needs it
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise DataError(f"--bar-interval {text}: {error}") from None
 
 
 def main() -> None:

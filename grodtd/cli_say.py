@@ -13,6 +13,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal, InvalidOperation
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from grodtd.domain.errors import ConfigError, DataError, GrodtdError, Refused
 
@@ -99,3 +101,50 @@ def print_json(data: Any) -> None:
 def screen_width() -> int:
     """Return how many characters a line may have: the terminal's, or plenty where a file or a pipe reads."""
     return console.width if console.is_terminal else 200
+
+
+class Bar:
+    """A progress bar that shows itself only when the work is long and somebody is watching."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("reading", total=1.0)
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        """Move it: `fraction` of `stage` is done."""
+        self._progress.update(self._task, description=stage, completed=fraction)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Bar]:
+    """Show a progress bar while the work lasts, if somebody is watching."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        yield Bar(progress)
+
+
+def positive(text: str, name: str) -> Decimal:
+    """Read a number above 0. Raises: DataError naming the option."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise DataError(f"{name} {text!r} is not a number") from None
+    if not value.is_finite() or value <= 0:
+        raise DataError(f"{name} {text} must be above 0")
+    return value
+
+
+def seconds(text: str, name: str) -> int:
+    """Read a length of time with its unit, such as 5m. Raises: DataError naming the option."""
+    from grodtd.config.fields import parse_duration  # noqa: PLC0415 - few commands need it
+
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise DataError(f"{name} {text!r} is not a length of time with its unit: 30s, 5m, 1h, 1d") from None

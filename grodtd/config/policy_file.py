@@ -9,6 +9,7 @@ file must differ in the comparison. For the same reason a policy that sets `risk
 keep a ratio of their own only where the policy itself gives them one.
 """
 
+from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ class NamedPolicy(NamedTuple):
 
 
 def read_policies(
-    path: FilePath | str, config_dir: FilePath | str, env: str | None, environ: dict[str, str]
+    path: FilePath | str, config_dir: FilePath | str, env: str | None, environ: Mapping[str, str]
 ) -> list[NamedPolicy]:
     """Read the policies of a file in its order, the first being the one the others are compared with.
 

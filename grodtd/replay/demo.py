@@ -12,7 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from grodtd.config.loading import Configuration
+from grodtd.config.loading import Configuration, default_config_dir
+from grodtd.config.policy_file import NamedPolicy, read_policies
 from grodtd.domain.errors import ConfigError
 from grodtd.replay.prices import Bars
 from grodtd.replay.reading import ReadResult, read_prices
@@ -23,6 +24,16 @@ DAY_NS = 86_400_000_000_000
 SPLITS = (("2000-06-21", Fraction(2)), ("2005-02-28", Fraction(2)))
 """AAPL's splits within the file: first session at the new price, new shares for one old."""
 RULE = "ema-cross:10,30"
+
+
+POLICIES = "policies.yaml"
+"""The policies the demo compares: the commented example that ships with the configuration."""
+
+
+def demo_policies() -> list[NamedPolicy]:
+    """Return the policies the demo compares. Raises ConfigError when the shipped files are not in order."""
+    folder = default_config_dir()
+    return read_policies(folder / POLICIES, folder, None, {})
 
 
 def demo_inputs(configuration: Configuration) -> Inputs:

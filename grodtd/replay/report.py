@@ -4,14 +4,10 @@ The page carries its own charts library, style and data; its content security po
 only the two scripts whose hashes it names. Same input, same bytes.
 """
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import plotly.offline
@@ -23,10 +19,20 @@ from grodtd.replay.prices import DAY_NS, Floats, Ints
 from grodtd.replay.report_figures import Distribution, EquityCurve, distribution, equity_curve, thinned
 from grodtd.replay.report_format import escaped
 from grodtd.replay.report_pack import Packed, PackedBars, number, pack_bars, pack_rows, pack_stops, script_json
+from grodtd.replay.report_page import asset, filled, script_of, security_policy
 from grodtd.replay.summary import results
 
-ASSETS = files("grodtd.replay") / "report_assets"
-SCRIPTS = ("1-data.js", "2-look.js", "3-prices.js", "4-navigator.js", "5-charts.js", "6-table.js", "7-main.js")
+SCRIPTS = (
+    "1-data.js",
+    "2-look.js",
+    "3-frame.js",
+    "3-prices.js",
+    "4-navigator.js",
+    "5-charts.js",
+    "5-tools.js",
+    "6-table.js",
+    "7-main.js",
+)
 
 PAGE_CHARS = 15_000_000
 """The page aims to stay below this: it should open on a phone and pass as an attachment."""
@@ -84,9 +90,9 @@ def report_html(report: ReportInput) -> str:
         raise ValueError("a report needs at least one bar, and open, high, low and close for each")
     brackets = results(report.rows)
     spread = distribution(brackets)
-    style = _asset("report.css")
+    style = asset("report.css")
     library = plotly.offline.get_plotlyjs()
-    script = "\n".join(["(function () {", '"use strict";', *(_asset(name) for name in SCRIPTS), "})();"])
+    script = script_of(SCRIPTS)
     room = PAGE_CHARS - len(library) - len(style) - len(script) - OTHER_CHARS
     data, note = _data(report, equity_curve(brackets), spread, room)
     facts = words.Facts(
@@ -99,9 +105,9 @@ def report_html(report: ReportInput) -> str:
         remarks=tuple(report.remarks),
         version=__version__,
     )
-    return _filled(
+    return filled(
         "report.html",
-        policy=escaped(_policy(library, script)),
+        policy=escaped(security_policy(library, script)),
         title=escaped(report.title),
         style=style,
         masthead=words.masthead(facts),
@@ -113,7 +119,7 @@ def report_html(report: ReportInput) -> str:
         distribution_label=words.distribution_label(spread),
         exits=words.exits(facts),
         brackets_note=escaped(note),
-        assumptions=_filled(
+        assumptions=filled(
             "assumptions.html",
             fill_model=escaped(report.summary["fill_model"]),
             model=words.model_words(facts),
@@ -124,29 +130,6 @@ def report_html(report: ReportInput) -> str:
         plotly=library,
         script=script,
     )
-
-
-def _asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
-
-
-def _filled(name: str, **parts: str) -> str:
-    return Template(_asset(name)).substitute(parts)
-
-
-def _policy(*scripts: str) -> str:
-    """Nothing is loaded from anywhere; only these scripts run. Plotly sets styles of its own."""
-    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
-    rules = (
-        "default-src 'none'",
-        f"script-src {allowed}",
-        "style-src 'unsafe-inline'",
-        "img-src data: blob:",
-        "base-uri 'none'",
-        "form-action 'none'",
-    )
-    return "; ".join(rules)
 
 
 def _data(report: ReportInput, curve: EquityCurve, spread: Distribution, room: int) -> tuple[Packed, str]:

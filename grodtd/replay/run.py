@@ -82,6 +82,11 @@ class Inputs:
     dropped_entries: int = 0
 
     @property
+    def as_read(self) -> ReadResult:
+        """The prices as they were used, for another run over the same ones."""
+        return ReadResult(self.prices, [], self.remarks)
+
+    @property
     def feed(self) -> Feed:
         """What the driver walks over."""
         if isinstance(self.prices, Bars):

@@ -1,4 +1,4 @@
-/* What the page carries, decoded. All files of this folder run inside one function, in the order of their numbers.
+/* What the page carries, decoded. A page's files run inside one function, in the order its Python names them.
 
    Prices and times travel as differences in base64: five numbers of a bar take some ten bytes instead of sixty. Bars
    come twice: a coarse copy of the whole period, and blocks of single bars as far as the page's size allows. */

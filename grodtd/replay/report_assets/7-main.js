@@ -1,19 +1,9 @@
 /* One bracket at a time: choosing it zooms the price chart, marks its rows and says its numbers in words. */
 
 const strip = document.getElementById("strip");
-const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 function fact(words, value, className = null, wide = false) {
   return element("div", { class: wide ? "wide" : null }, element("dt", {}, words), element("dd", { class: className }, value));
-}
-
-/* The address names the bracket in view, so that it can be passed on. */
-function remember(address) {
-  try {
-    history.replaceState(null, "", address);
-  } catch (refused) {
-    if (refused.name !== "SecurityError") throw refused; /* a viewer that shows the page inside another allows none */
-  }
 }
 
 function neighbour(step) {
@@ -99,20 +89,6 @@ function drawAll() {
   drawExcursions();
 }
 
-function listen(id, type, act) { document.getElementById(id).addEventListener(type, act); }
-
-listen("whole", "click", () => { showRange(WHOLE); });
-listen("closer", "click", () => zoomBy(0.5));
-listen("wider", "click", () => zoomBy(2));
-listen("back", "click", () => moveBy(-0.6));
-listen("further", "click", () => moveBy(0.6));
-document.getElementById("log").disabled = Math.min(...coarse.l) <= 0; /* oil has been below zero */
-listen("log", "click", (event) => {
-  view.log = !view.log;
-  event.currentTarget.setAttribute("aria-pressed", String(view.log));
-  drawNavigator();
-  drawPrices();
-});
 strip.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
@@ -159,17 +135,8 @@ buildTable();
 drawNavigator();
 drawPrices();
 for (const draw of [drawEquity, drawDistribution, drawExcursions]) setTimeout(draw, 0);
+followPrices();
 
-pricesChart.on("plotly_relayout", (change) => {
-  if (change.dragmode) view.dragmode = change.dragmode;
-  if (change["xaxis.range[0]"] !== undefined) showRange([change["xaxis.range[0]"], change["xaxis.range[1]"]]);
-});
-pricesChart.on("plotly_doubleclick", () => showRange(WHOLE));
-pricesChart.on("plotly_hover", ({ points }) => {
-  const point = points.find((one) => one.data.type === "candlestick");
-  if (point) showReadout(point.pointIndex === undefined ? point.pointNumber : point.pointIndex);
-});
-pricesChart.on("plotly_unhover", () => showReadout(null));
 pricesChart.on("plotly_click", ({ points }) => {
   const point = points.find((one) => one.customdata !== undefined);
   if (!point) return;
@@ -181,20 +148,6 @@ function selectPoint({ points }) {
   const point = points.find((one) => one.customdata !== undefined && one.customdata !== null);
   if (point) select(point.customdata);
 }
-
-let resized = 0;
-window.addEventListener("resize", () => {
-  cancelAnimationFrame(resized);
-  resized = requestAnimationFrame(() => { drawPrices(); });
-});
-window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-/* On paper everything is light, and as wide as the sheet. */
-function forPaper(on) {
-  document.documentElement.classList.toggle("paper", on);
-  drawAll();
-}
-window.addEventListener("beforeprint", () => forPaper(true));
-window.addEventListener("afterprint", () => forPaper(false));
 
 const asked = /^#bracket=(.+)$/.exec(location.hash);
 if (asked) {

@@ -1,0 +1,163 @@
+"""The same entries under several policies, each through the engine that runs live; the first one is the reference.
+
+The prices and the entries are read once, so no policy can choose its own. What can differ is how a trade ends.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from multiprocessing import get_context
+from typing import Any
+
+from grodtd.config.fields import Value
+from grodtd.config.loading import Configuration
+from grodtd.config.policy_file import NamedPolicy
+from grodtd.replay.columns import Progress
+from grodtd.replay.compare_figures import Figures, figures, planned_risk, versus
+from grodtd.replay.entries import is_rule
+from grodtd.replay.exits import ExitRow
+from grodtd.replay.reading import ReadResult
+from grodtd.replay.run import Inputs, ReplayOptions, prepare, run
+from grodtd.replay.summary_file import summary_json
+
+SEED = 20_140_106
+"""Of the resamples and sign flips: the same input gives the same bytes."""
+
+
+@dataclass(frozen=True)
+class PolicyRun:
+    """What a replay under one policy came to, small enough to hand from one process to another."""
+
+    name: str
+    changes: Mapping[str, Value]
+    rows: Sequence[ExitRow]
+    """As in `exits.csv`, under the fill model asked for."""
+    by_model: Mapping[str, Sequence[ExitRow]]
+    """The rows under every fill model."""
+    summary: Mapping[str, Any]
+    """As in `summary.json`."""
+    skipped: Sequence[str]
+    """Entries that came to no bracket under this policy."""
+    stop_history: Mapping[str, Sequence[tuple[int, Decimal]]]
+    """Entry id: (time in ns since the epoch, new stop), oldest first, without the initial one."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several policies over the same entries."""
+
+    inputs: Inputs
+    runs: Sequence[PolicyRun]
+    """In the order of the file; the first is what the others are compared with."""
+    figures: Sequence[Figures]
+    """One a run."""
+    seed: int
+    remarks: Sequence[str] = field(default_factory=tuple)
+
+
+def compare(
+    options: ReplayOptions,
+    policies: Sequence[NamedPolicy],
+    *,
+    jobs: int = 1,
+    seed: int = SEED,
+    read: ReadResult | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Replay and compare at least two policies, over `jobs` processes. The result does not depend on how many.
+
+    `read` hands in prices that are at hand already. Raises: DataError, ConfigError - the input, with file and line.
+    """
+    # A rule such as every:50 begins where there is an ATR: where the slowest of the policies has one.
+    slowest = max(policies, key=lambda policy: _period(policy.configuration))
+    inputs = prepare(options, slowest.configuration, read, progress)
+    runs = _all_runs(inputs, policies, jobs, progress)
+    model = options.model.value
+    units = planned_risk(runs[0].rows, inputs.instrument.contract_multiplier)
+    alone = [figures(found.by_model, model, units, seed) for found in runs]
+    against = versus(runs[0].by_model, [found.by_model for found in runs[1:]], model, units, seed)
+    compared = [alone[0], *(replace(each, versus=found) for each, found in zip(alone[1:], against, strict=True))]
+    return Comparison(inputs, runs, compared, seed, tuple(_remarks(inputs, policies, runs)))
+
+
+def _period(configuration: Configuration) -> int:
+    return configuration.policies["default"].atr.period
+
+
+def _all_runs(inputs: Inputs, policies: Sequence[NamedPolicy], jobs: int, progress: Progress | None) -> list[PolicyRun]:
+    work = [(policy.name, policy.changes, replace(inputs, configuration=policy.configuration)) for policy in policies]
+    found = []
+    if jobs <= 1:
+        for done, one in enumerate(work):
+            found.append(_replayed(*one, _part(progress, one[0], done, len(work))))
+        return found
+    # Spawned, not forked: the libraries that read the prices run threads of their own.
+    with ProcessPoolExecutor(min(jobs, len(work)), mp_context=get_context("spawn")) as pool:
+        for done, result in enumerate(pool.map(_replayed, *zip(*work, strict=True)), 1):
+            found.append(result)
+            if progress is not None:
+                progress(f"replaying {result.name}", done / len(work))
+    return found
+
+
+def _part(progress: Progress | None, name: str, done: int, total: int) -> Progress | None:
+    """Progress of one policy as part of all."""
+    if progress is None:
+        return None
+    return lambda _, fraction: progress(f"replaying {name}", (done + fraction) / total)
+
+
+def _replayed(name: str, changes: Mapping[str, Value], inputs: Inputs, progress: Progress | None = None) -> PolicyRun:
+    """Replay one policy. At module level, so that another process can be asked to."""
+    replayed = run(inputs, None, progress)
+    time_ns = inputs.feed.time_ns
+    rows = replayed.rows
+    by_model: dict[str, Sequence[ExitRow]] = {inputs.options.model.value: rows}
+    for model, again in replayed.other_models.items():
+        decided = {row.bracket_id for row in again}
+        by_model[model] = [*(row for row in rows if row.bracket_id not in decided), *again]
+    entered = {row.bracket_id for row in rows}
+    return PolicyRun(
+        name=name,
+        changes=dict(changes),
+        rows=rows,
+        by_model=by_model,
+        summary=summary_json(replayed.summary, replayed.facts),
+        skipped=[entry.bracket_id for entry in inputs.entries if entry.bracket_id not in entered],
+        stop_history={
+            life.entry.bracket_id: [(int(time_ns[index]), px) for index, px in life.stop_history]
+            for life in replayed.lives
+            if life.stop_history
+        },
+    )
+
+
+def _remarks(inputs: Inputs, policies: Sequence[NamedPolicy], runs: Sequence[PolicyRun]) -> list[str]:
+    """Say what the reader must know before he trusts the comparison."""
+    said = list(inputs.remarks)
+    periods = {_period(policy.configuration) for policy in policies}
+    if is_rule(inputs.options.entries) and inputs.options.entries.startswith("every") and len(periods) > 1:
+        said.append(
+            f"{inputs.options.entries} begins after the longest ATR period of the policies, {max(periods)} bars"
+        )
+    given = sum(entry.stop_px is not None for entry in inputs.entries)
+    if given:
+        said.append(
+            f"{given} of {len(inputs.entries)} entries bring a stop of their own: it is kept under every policy, "
+            "whatever the policy's stop distance"
+        )
+    strategies = sorted({entry.strategy for entry in inputs.entries} - {"default"})
+    if strategies:
+        said.append(f"entries of strategy {', '.join(strategies)}: each policy is laid on top of the strategy's keys")
+    said += [
+        f"{found.name} skipped {len(found.skipped)} of {len(inputs.entries)} entries: {_names(found.skipped)}"
+        for found in runs
+        if found.skipped
+    ]
+    return said
+
+
+def _names(ids: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(ids) - most} more" if len(ids) > most else ""
+    return ", ".join(ids[:most]) + more
