@@ -185,6 +185,7 @@ class Phase(StrEnum):
     RELEASED = "released"
     """Handed back to its owner: facts are still booked, nothing is placed."""
     EXTERNALLY_CLOSED = "externally_closed"
+    """The position was closed by hands elsewhere: ours went, nothing was sold."""
 
 
 ENDED = frozenset({Phase.CLOSED, Phase.RESIDUE, Phase.RELEASED, Phase.EXTERNALLY_CLOSED})
@@ -209,6 +210,10 @@ class Levels(msgspec.Struct, frozen=True, gc=False):
     target_px: Decimal | None
     ratio: Decimal | None = None
     atr_px: Decimal | None = None
+    condition: str | None = None
+    """Market condition the ratio was decided under, where its strategy asks for one and it was known."""
+    factors: tuple[tuple[str, Decimal], ...] = ()
+    """What the base ratio was multiplied with: (what it is, factor)."""
     fallback: bool = False
     stop_given: bool = False
     target_given: bool = False
@@ -220,10 +225,6 @@ class Levels(msgspec.Struct, frozen=True, gc=False):
 
 
 class Bracket(msgspec.Struct, frozen=True, gc=False):
-    condition: str | None = None
-    """Market condition the ratio was decided under, where its strategy asks for one and it was known."""
-    factors: tuple[tuple[str, Decimal], ...] = ()
-    """What the base ratio was multiplied with: (what it is, factor)."""
     """One position under care. `stop_px` and `target_px` are the levels in force; `levels` the initial plan."""
 
     bracket_id: str
@@ -254,6 +255,8 @@ class Bracket(msgspec.Struct, frozen=True, gc=False):
     """While frozen: when to ask for a reconciliation again."""
     exit_reason: str = ""
     """Why we leave at market; sticky."""
+    external_qty: Decimal = ZERO
+    """Units that hands elsewhere took out of the position: no longer ours to sell."""
     exit_attempts: int = 0
     exit_retry_at_ns: int | None = None
     rearmed: int = 0

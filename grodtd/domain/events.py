@@ -135,7 +135,10 @@ class BracketReconciled(msgspec.Struct, frozen=True, tag=True, gc=False):
 
 
 class PositionReported(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """The account's signed position in one symbol; not all of it need be ours."""
+    """The account's signed position in one symbol; not all of it need be ours.
+
+    Every fill the venue knew of before the question was put (`ts_event_ns`) must have been handed in before this.
+    """
 
     symbol: str
     quantity: Decimal

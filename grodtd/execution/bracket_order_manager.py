@@ -33,6 +33,8 @@ from grodtd.execution.order_lifecycle import GIVEN, OrderFact
 from grodtd.execution.risk_reward_calculator import RatioDecision
 from grodtd.execution.terms import Step, Terms
 
+EXTERNAL = "external"
+"""Exit reason of a bracket whose position was closed by hands elsewhere."""
 RECONCILE_AGAIN_NS = 30 * NS_PER_S
 """A frozen bracket asks to be reconciled again after this long."""
 
@@ -56,6 +58,8 @@ class Meaning(StrEnum):
     """Nothing is open, but something may still fill."""
     FLAT = auto()
     """Nothing is open and nothing can fill."""
+    TAKEN = auto()
+    """Nothing is open because it was closed elsewhere, and nothing can fill."""
     OVERSOLD = auto()
     """More was sold than was held."""
     REMEDYING = auto()
@@ -94,6 +98,8 @@ def guard(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: To
 def reopen(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Bracket:
     """A fill came after the end: the position is real, so it is guarded again."""
     step.tell(NoteKind.REOPENED, Severity.WARNING, open_qty=cover.open_qty, was=bracket.phase.value)
+    if bracket.exit_reason == EXTERNAL:
+        bracket = replace(bracket, exit_reason="")
     return guard(step, bracket, terms, cover, touch)
 
 
@@ -141,8 +147,17 @@ def end_as_residue(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, 
 def close(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Bracket:
     """Everything is done: nothing open, nothing that could still fill."""
     bracket = _ended(step, bracket, cover)
+    twice_qty = bracket.external_qty - cover.external_qty
+    if twice_qty > 0:
+        step.tell(NoteKind.EXIT_AFTER_HAND, Severity.ALARM, quantity=twice_qty)
     step.tell(NoteKind.CLOSED, entry_qty=cover.entry_qty, naked_ns=bracket.naked_ns)
     return bracket
+
+
+def close_taken(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Bracket:
+    """The position was closed elsewhere, and nothing of ours is left that could fill."""
+    step.tell(NoteKind.EXTERNALLY_CLOSED, Severity.WARNING, quantity=cover.external_qty)
+    return _ended(step, bracket, cover)
 
 
 def _ended(step: Step, bracket: Bracket, cover: Coverage) -> Bracket:
@@ -171,15 +186,18 @@ TABLE: dict[tuple[Phase, Meaning], tuple[Phase, Rule]] = {
     (P.OPEN, M.UNSELLABLE): (P.RESIDUE, end_as_residue),
     (P.OPEN, M.FLAT_BUSY): (P.CLOSING, cancel_rest),
     (P.OPEN, M.FLAT): (P.CLOSED, close),
+    (P.OPEN, M.TAKEN): (P.EXTERNALLY_CLOSED, close_taken),
     (P.OPEN, M.OVERSOLD): (P.CLOSING, neutralise),  # both legs filled before either cancel arrived
     (P.EXITING, M.HELD): (P.EXITING, guard),
     (P.EXITING, M.DUST): (P.EXITING, leave_dust),
     (P.EXITING, M.UNSELLABLE): (P.RESIDUE, end_as_residue),
     (P.EXITING, M.FLAT_BUSY): (P.CLOSING, cancel_rest),
     (P.EXITING, M.FLAT): (P.CLOSED, close),
+    (P.EXITING, M.TAKEN): (P.EXTERNALLY_CLOSED, close_taken),  # a sale refused again and again: it is gone
     (P.EXITING, M.OVERSOLD): (P.CLOSING, neutralise),
     (P.CLOSING, M.FLAT_BUSY): (P.CLOSING, cancel_rest),  # a late acknowledgement: ask that one to go, too
     (P.CLOSING, M.FLAT): (P.CLOSED, close),
+    (P.CLOSING, M.TAKEN): (P.EXTERNALLY_CLOSED, close_taken),
     (P.CLOSING, M.HELD): (P.OPEN, reopen),  # the entry filled once more before its cancel arrived
     (P.CLOSING, M.DUST): (P.CLOSING, cancel_rest),
     (P.CLOSING, M.UNSELLABLE): (P.RESIDUE, end_as_residue),
@@ -198,6 +216,13 @@ TABLE: dict[tuple[Phase, Meaning], tuple[Phase, Rule]] = {
     (P.RESIDUE, M.FLAT_BUSY): (P.CLOSING, cancel_rest),
     (P.RESIDUE, M.FLAT): (P.CLOSED, close),  # a bust took the rest away
     (P.RESIDUE, M.OVERSOLD): (P.CLOSING, neutralise),
+    (P.EXTERNALLY_CLOSED, M.TAKEN): (P.EXTERNALLY_CLOSED, nothing),
+    (P.EXTERNALLY_CLOSED, M.HELD): (P.OPEN, reopen),  # the entry filled once more after its end
+    (P.EXTERNALLY_CLOSED, M.FLAT_BUSY): (P.CLOSING, cancel_rest),  # a stop given up for dead came to life
+    (P.EXTERNALLY_CLOSED, M.FLAT): (P.CLOSED, close),  # it was our own exit, heard late; or it sold once more
+    (P.EXTERNALLY_CLOSED, M.DUST): (P.CLOSING, cancel_rest),
+    (P.EXTERNALLY_CLOSED, M.UNSELLABLE): (P.RESIDUE, end_as_residue),
+    (P.EXTERNALLY_CLOSED, M.OVERSOLD): (P.CLOSING, neutralise),
 }
 """(phase now, what the quantities mean) -> (phase next, rule). A missing row is a Surprise."""
 
@@ -222,6 +247,8 @@ def classify(bracket: Bracket, terms: Terms, cover: Coverage) -> Meaning:
     if alive:
         untouched = not cover.entry_qty and not cover.exits_alive and bracket.phase in _YOUNG
         return M.UNFILLED if untouched else M.FLAT_BUSY
+    if cover.external_qty and bracket.exit_reason == EXTERNAL:
+        return M.TAKEN
     return M.FLAT if cover.entry_qty or bracket.phase is not P.WAITING else M.NEVER_FILLED
 
 
@@ -329,6 +356,13 @@ class BracketOrderManager:
             bracket = replace(bracket, target_failures=0, target_retry_at_ns=None)
         return replace(bracket, stop_px=stop_px, target_px=target_px)
 
+    def reduced_elsewhere(self, step: Step, bracket: Bracket, terms: Terms, quantity: Decimal) -> Bracket:
+        """Hands elsewhere took `quantity` units out of the position; the caller settles."""
+        left = measure(bracket, terms).open_qty - quantity
+        step.tell(NoteKind.REDUCED_ELSEWHERE, Severity.WARNING, quantity=quantity, open_qty=left)
+        exit_reason = bracket.exit_reason if left else EXTERNAL
+        return replace(bracket, external_qty=bracket.external_qty + quantity, exit_reason=exit_reason)
+
     def release(self, step: Step, bracket: Bracket, terms: Terms, reason: str, keep_orders: bool) -> Bracket:
         """Hand the position back: our exits go unless they are to stay. Facts are still booked."""
         step.tell(NoteKind.RELEASED, Severity.WARNING, reason=reason, keep_orders=str(keep_orders).lower())
@@ -343,7 +377,7 @@ class BracketOrderManager:
         Raises Surprise, with nothing changed, when a table has no row.
         """
         bracket = exit_orders.chase(step, bracket, terms)
-        if bracket.phase is Phase.RELEASED or bracket.phase is Phase.EXTERNALLY_CLOSED:
+        if bracket.phase is Phase.RELEASED:
             return bracket
         if bracket.levels is None:
             bracket = _plan(step, bracket, terms)

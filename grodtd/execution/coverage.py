@@ -1,6 +1,6 @@
 """Coverage: what is open, what is committed to exits, what is protected. Pure arithmetic over a bracket's orders.
 
-open_qty      = entry fills - base-asset fees - exit fills (+ remedial buys)
+open_qty      = entry fills - base-asset fees - exit fills (+ remedial buys) - what hands elsewhere took
 protected_qty = quantity covered by a valid stop, or by a marketable exit already on its way
 """
 
@@ -27,6 +27,8 @@ class Coverage(msgspec.Struct, gc=False):
     """Entry fills, gross."""
     open_qty: Decimal = ZERO
     """Net position of the bracket; negative: too much was sold."""
+    external_qty: Decimal = ZERO
+    """What of the position our fills left was taken out elsewhere; `open_qty` is without it."""
     sellable_qty: Decimal = ZERO
     """What of `open_qty` an order can trade: floored to the lot, 0 below the minimum notional."""
     committed_qty: Decimal = ZERO
@@ -112,7 +114,11 @@ def measure(bracket: Bracket, terms: Terms) -> Coverage:
                 cover.exits_alive = True
                 _add_living(cover, order, before, bracket, terms)
         before = order
-    open_qty = cover.open_qty = position if bracket.side is Side.BUY else -position
+    open_qty = position if bracket.side is Side.BUY else -position
+    if bracket.external_qty and open_qty > 0:
+        cover.external_qty = _smaller(bracket.external_qty, open_qty)
+        open_qty -= cover.external_qty
+    cover.open_qty = open_qty
     if open_qty > 0:
         px = bracket.stop_px or entry_px(bracket) or bracket.last_px
         if px:

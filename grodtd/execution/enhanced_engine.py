@@ -12,7 +12,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from grodtd.domain.bracket import ENDED, Bracket, ExitState, OrderState, Phase
-from grodtd.domain.capabilities import Capabilities, StopOrders
+from grodtd.domain.capabilities import Capabilities
 from grodtd.domain.commands import Command
 from grodtd.domain.errors import Refused, Surprise
 from grodtd.domain.events import (
@@ -25,7 +25,6 @@ from grodtd.domain.events import (
     FlattenRequested,
     InstrumentsLoaded,
     LevelsChangeRequested,
-    LinkStatus,
     OrderNotFound,
     PoliciesLoaded,
     PositionReported,
@@ -44,12 +43,13 @@ from grodtd.domain.outcome import NOTHING_HAPPENED, Outcome
 from grodtd.domain.policy import Plan, Policy
 from grodtd.execution.booking import take_in_quantities
 from grodtd.execution.bracket_order_manager import BracketOrderManager, next_deadline_ns
-from grodtd.execution.coverage import is_through
+from grodtd.execution.coverage import measure
+from grodtd.execution.holdings import Doubt, Held, in_motion, judge, net_of
 from grodtd.execution.ladder import demote, target_given_up
-from grodtd.execution.levels import change_stop, is_looser, round_level
 from grodtd.execution.oco_emulator import Touch
 from grodtd.execution.order_lifecycle import OrderFact
 from grodtd.execution.placement import choose_plan
+from grodtd.execution.requests import check_entry, check_name, check_quantities, levels_wanted
 from grodtd.execution.terms import Step, Terms
 from grodtd.execution.trigger_book import TriggerBook
 
@@ -68,7 +68,12 @@ class Engine:
         self._capabilities = Capabilities()
         self._terms: dict[tuple[str, str], Terms] = {}
         self._policies_in_use: dict[str, Policy] = {}
-        self._open_on_symbol: dict[str, int] = {}
+        self._open_on_symbol: dict[str, dict[str, None]] = {}
+        """Brackets that have not ended, by symbol, oldest first."""
+        self._doubts: dict[str, Doubt] = {}
+        """The last reading of a position that did not agree with what we hold, by symbol."""
+        self._halted: dict[str, str] = {}
+        """Symbols whose position was turned round by hands elsewhere, and why: no new entries there."""
         self._book = TriggerBook()
         self._deadlines: list[tuple[int, str]] = []
         self._due: dict[str, int | None] = {}
@@ -95,6 +100,11 @@ class Engine:
     def entries_paused(self) -> str:
         """Why new brackets are refused; empty when they are not."""
         return self._paused
+
+    @property
+    def halted(self) -> dict[str, str]:
+        """Symbols that take no new entries until somebody resumes them, and why."""
+        return dict(self._halted)
 
     def bracket(self, bracket_id: str) -> Bracket | None:
         """Return one bracket as it stands."""
@@ -146,6 +156,8 @@ class Engine:
             return self._by_hand(event)
         if isinstance(event, BracketReconciled):
             return self._thaw(event)
+        if isinstance(event, PositionReported):
+            return self._position(event)
         return self._setting(event)
 
     def _setting(self, event: Event) -> Outcome:
@@ -166,18 +178,16 @@ class Engine:
             return Outcome((), tuple(step.notes))
         elif isinstance(event, EntriesResumed):
             self._paused = ""
+            self._halted.clear()
             step = Step(event.ts_received_ns)
             step.tell(NoteKind.ENTRIES_RESUMED, reason=event.reason or None)
             return Outcome((), tuple(step.notes))
-        elif isinstance(event, PositionReported | LinkStatus):
-            pass
         return Outcome()
 
     def _request(self, event: BracketRequested) -> Outcome:
         bracket_id = check_bracket_id(event.bracket_id)
-        if bracket_id in self._brackets:
-            raise Refused(f"bracket {bracket_id} exists already", code="duplicate_id")
-        _check_quantities(event)
+        check_name(self._brackets.get(bracket_id), event)
+        check_quantities(event)
         entry_of = self._entry_orders.get(event.entry_client_order_id)
         if entry_of in self._brackets and self._brackets[entry_of].phase not in ENDED:
             raise Refused(
@@ -194,14 +204,20 @@ class Engine:
             raise Refused(f"{event.symbol} is not configured: add it to instruments.yaml", code="unknown_symbol")
         exists = event.filled_qty > 0
         if not exists:
-            self._check_entry(event, policy)
+            if event.symbol in self._halted:
+                raise Refused(
+                    f"{event.symbol} is halted: {self._halted[event.symbol]}; resume entries when that is settled",
+                    code="symbol_halted",
+                )
+            others = [self._brackets[other] for other in self._open_on_symbol.get(event.symbol, ())]
+            check_entry(event, policy, self._capabilities, self._paused, self._active, others)
         fingerprint = policy.fingerprint
         self._policies_in_use.setdefault(fingerprint, policy)
         plan, why = choose_plan(
             self._capabilities,
             policy,
             side=event.side,
-            others_on_symbol=self._open_on_symbol.get(event.symbol, 0),
+            others_on_symbol=len(self._open_on_symbol.get(event.symbol, ())),
             account_qty=event.account_qty,
             open_qty=event.filled_qty,
         )
@@ -213,7 +229,9 @@ class Engine:
         begun = self._manager.open(step, terms, event, plan, why)
         if event.entry_client_order_id:
             self._entry_orders[event.entry_client_order_id] = bracket_id
-        others = self._demote_pairs(event.symbol) if event.symbol in self._pairs else None
+        demoted = None
+        if event.symbol in self._pairs:
+            demoted = self._demote_pairs(event.symbol, "another bracket opened on the symbol")
         try:
             bracket = self._manager.settle(step, begun, terms)
         except Surprise as surprise:
@@ -221,52 +239,20 @@ class Engine:
             outcome = self._freeze(begun, terms, event.ts_received_ns, surprise)
         else:
             outcome = self._keep(step, None, bracket, terms)
-        if others:
-            return Outcome(outcome.commands + others.commands, outcome.notes + others.notes)
+        if demoted:
+            return Outcome(outcome.commands + demoted.commands, outcome.notes + demoted.notes)
         return outcome
 
-    def _check_entry(self, event: BracketRequested, policy: Policy) -> None:
-        """Refuse what may be refused: an entry that has not filled yet."""
-        if self._paused:
-            raise Refused(f"new entries are paused: {self._paused}", code="entries_paused")
-        active = self._active
-        limit = policy.bracket_orders.max_active_brackets
-        if active >= limit:
-            raise Refused(
-                f"{active} brackets are active and bracket_orders.max_active_brackets is {limit}", code="too_many"
-            )
-        synthetic = self._capabilities.stop_orders is StopOrders.NONE and not self._capabilities.native_oco
-        if synthetic and not policy.protection.allow_synthetic:
-            raise Refused(
-                f"{self._capabilities.name} has no stop orders: nothing would protect the position while this program "
-                "is down; set protection.allow_synthetic to accept that",
-                code="unprotected",
-            )
-        side_px = (event.stop_px, event.target_px)
-        if all(px is not None for px in side_px):
-            stop_px, target_px = side_px
-            assert stop_px is not None
-            assert target_px is not None
-            if (target_px - stop_px) * event.side.sign <= 0:
-                raise Refused(
-                    f"stop {stop_px} and target {target_px} are the wrong way round for a {event.side.value}",
-                    code="bad_levels",
-                )
-
-    def _demote_pairs(self, symbol: str) -> Outcome | None:
-        """A second bracket on a symbol ends the reduce-only pairs there: the venue trims by account."""
-        pairs = self._pairs.pop(symbol, None)
-        if not pairs:
-            return None
+    def _demote_pairs(self, symbol: str, why: str) -> Outcome:
+        """End the reduce-only pairs on a symbol: the venue trims by account, and that is not theirs alone any more."""
+        pairs = self._pairs.pop(symbol, {})
         commands: list[Command] = []
         notes: list[Note] = []
         for bracket_id in pairs:
             bracket = self._brackets[bracket_id]
             if bracket.plan is not Plan.PAIR_REDUCE_ONLY or bracket.phase in ENDED:
                 continue
-            outcome = self._act(
-                bracket, self._now_ns, lambda step, b, _: demote(step, b, "another bracket opened on the symbol")
-            )
+            outcome = self._act(bracket, self._now_ns, lambda step, b, _: demote(step, b, why))
             commands.extend(outcome.commands)
             notes.extend(outcome.notes)
         return Outcome(tuple(commands), tuple(notes))
@@ -339,6 +325,65 @@ class Engine:
             return NOTHING_HAPPENED  # still nothing we understand: it stays frozen, stop in place
         return self._keep(step, bracket, after, terms)
 
+    def _position(self, event: PositionReported) -> Outcome:
+        """Compare the account's position with what we hold there; two readings that agree are believed (rule 8)."""
+        brackets = [self._brackets[bracket_id] for bracket_id in self._open_on_symbol.get(event.symbol, ())]
+        if not brackets or any(in_motion(bracket) for bracket in brackets):
+            return NOTHING_HAPPENED
+        terms = [self.terms(bracket) for bracket in brackets]
+        held = tuple(
+            (bracket.bracket_id, measure(bracket, own).open_qty * bracket.side.sign)
+            for bracket, own in zip(brackets, terms, strict=True)
+        )
+        doubt = self._doubts.get(event.symbol)
+        if abs(event.quantity - net_of(held)) < terms[0].instrument.lot_size:
+            if doubt is None:
+                return NOTHING_HAPPENED
+            del self._doubts[event.symbol]
+            return Outcome()
+        if doubt is None or (doubt.account_qty, doubt.held) != (event.quantity, held):
+            self._doubts[event.symbol] = Doubt(event.quantity, held, event.ts_event_ns)
+            return Outcome()
+        lag_ns = max(own.read_lag_ns for own in terms)
+        if doubt.told or event.ts_event_ns < doubt.asked_ns + lag_ns:
+            return NOTHING_HAPPENED
+        self._doubts[event.symbol] = replace(doubt, told=True)
+        return self._changed_elsewhere(event, held, brackets)
+
+    def _changed_elsewhere(self, event: PositionReported, held: Held, brackets: list[Bracket]) -> Outcome:
+        """The account holds other than we do, and that is no misunderstanding."""
+        verdict = judge(event.quantity, held, brackets)
+        commands: list[Command] = []
+        notes: list[Note] = []
+        step = Step(event.ts_received_ns, brackets[-1].bracket_id)
+        if verdict.flipped:
+            self._halted[event.symbol] = f"the account holds {event.quantity}, turned round elsewhere"
+            step.tell(NoteKind.FLIPPED_ELSEWHERE, Severity.ALARM, symbol=event.symbol, account_qty=event.quantity)
+        elif verdict.added_qty:
+            step.tell(
+                NoteKind.ADDED_ELSEWHERE,
+                symbol=event.symbol,
+                quantity=verdict.added_qty,
+                account_qty=event.quantity,
+            )
+        notes.extend(step.notes)
+        outcomes = [self._taken_from(bracket_id, quantity) for bracket_id, quantity in verdict.gone]
+        if verdict.added_qty:
+            outcomes.append(
+                self._demote_pairs(event.symbol, f"the account holds {event.quantity}, not only this bracket's units")
+            )
+        for outcome in outcomes:
+            commands.extend(outcome.commands)
+            notes.extend(outcome.notes)
+        return Outcome(tuple(commands), tuple(notes))
+
+    def _taken_from(self, bracket_id: str, quantity: Decimal) -> Outcome:
+        return self._act(
+            self._brackets[bracket_id],
+            self._now_ns,
+            lambda step, b, terms: self._manager.reduced_elsewhere(step, b, terms, quantity),
+        )
+
     def _quote(self, quote: Quote) -> Outcome:
         touched = self._book.touched(quote)
         if not touched:
@@ -398,7 +443,7 @@ class Engine:
         if bracket.phase in ENDED:
             raise Refused(f"bracket {event.bracket_id} has ended ({bracket.phase.value})", code="ended")
         if isinstance(event, LevelsChangeRequested):
-            stop_px, target_px = _levels_wanted(bracket, self.terms(bracket), event)
+            stop_px, target_px = levels_wanted(bracket, self.terms(bracket), event)
             return self._act(
                 bracket,
                 event.ts_received_ns,
@@ -426,7 +471,10 @@ class Engine:
         if was_open != is_open:
             change = 1 if is_open else -1
             self._active += change
-            self._open_on_symbol[after.symbol] = self._open_on_symbol.get(after.symbol, 0) + change
+            if is_open:
+                self._open_on_symbol.setdefault(after.symbol, {})[bracket_id] = None
+            else:
+                self._open_on_symbol[after.symbol].pop(bracket_id, None)
         if after.plan is Plan.PAIR_REDUCE_ONLY and is_open:
             self._pairs.setdefault(after.symbol, {})[bracket_id] = None
         elif after.symbol in self._pairs:
@@ -444,51 +492,6 @@ class Engine:
             if due_ns is not None:
                 heapq.heappush(self._deadlines, (due_ns, bracket_id))
         return Outcome(tuple(step.commands), tuple(step.notes))
-
-
-def _check_quantities(event: BracketRequested) -> None:
-    """Refuse what is no quantity or no price: nobody could protect it."""
-    what = f"bracket {event.bracket_id}"
-    if not (event.quantity.is_finite() and event.quantity > 0):
-        raise Refused(f"{what}: quantity {event.quantity} is not a positive number", code="bad_quantity")
-    if not (event.filled_qty.is_finite() and event.filled_qty >= 0):
-        raise Refused(f"{what}: filled quantity {event.filled_qty} is not a number of units", code="bad_quantity")
-    if event.filled_qty and not (event.filled_px is not None and event.filled_px.is_finite()):
-        raise Refused(f"{what}: {event.filled_qty} filled at {event.filled_px}: give the price", code="bad_price")
-
-
-def _levels_wanted(
-    bracket: Bracket, terms: Terms, event: LevelsChangeRequested
-) -> tuple[Decimal | None, Decimal | None]:
-    """Return the levels a change by hand leads to, on the tick. Raises Refused for one that is not made."""
-    what = f"bracket {bracket.bracket_id}"
-    side, stop_px, target_px = bracket.side, bracket.stop_px, bracket.target_px
-    if bracket.levels is None or stop_px is None:
-        raise Refused(f"{what} has no levels yet: nothing has filled", code="not_open")
-    if bracket.exits is ExitState.LEAVE:
-        raise Refused(f"{what} is on its way out ({bracket.exit_reason}): its levels are over", code="leaving")
-    for px in (event.stop_px, event.target_px):
-        if px is not None and not (px.is_finite() and (px > 0 or bracket.levels.entry_px <= 0)):
-            raise Refused(f"{what}: {px} is no price", code="bad_levels")
-    tick = terms.instrument.tick_size
-    if event.stop_px is not None:
-        stop_px = change_stop(side, stop_px, event.stop_px, tick)
-        if is_looser(side, bracket.stop_px or stop_px, stop_px):
-            if not event.allow_loosen:
-                raise Refused(
-                    f"stop {event.stop_px} is looser than {bracket.stop_px}: a stop is never loosened, "
-                    "except by name (allow_loosen) with a reason",
-                    code="looser",
-                )
-            if not event.reason:
-                raise Refused("loosening a stop needs a reason: it is kept in the journal", code="no_reason")
-    if event.target_px is not None:
-        target_px = round_level(side, event.target_px, tick)
-    if target_px is not None and is_through(side, target_px, stop_px):
-        raise Refused(
-            f"stop {stop_px} and target {target_px} are the wrong way round for a {side.value}", code="bad_levels"
-        )
-    return stop_px, target_px
 
 
 def _watched_levels(bracket: Bracket, terms: Terms, now_ns: int) -> tuple[Decimal | None, Decimal | None]:

@@ -25,9 +25,9 @@ from grodtd.domain.events import (
 from grodtd.domain.ids import bracket_id_of_entry, check_bracket_id
 from grodtd.domain.instrument import FeeAsset
 from grodtd.domain.market import VolatilityReading
-from grodtd.domain.money import ZERO, plain
+from grodtd.domain.money import ZERO
 from grodtd.domain.notes import Note
-from grodtd.domain.orders import Leg, Side
+from grodtd.domain.orders import Side
 from grodtd.domain.policy import Policy
 from grodtd.execution.levels import check_given
 from grodtd.execution.volatility_reading import bars_wanted, condition_policy, read_bars
@@ -136,6 +136,7 @@ class TradeExitService:
         named after the entry unless you name it.
 
         Raises: Refused - `entries_paused`, `too_many` brackets are active, `unprotected` (the venue has no stops),
+        `opposite` (a bracket of the other side is open there), `symbol_halted` (its position was turned round by hand),
         `no_journal`, `bad_stop`, `bad_target`, `bad_levels`, and those of `protect_fill`.
         """
         _check_amount("quantity", quantity, "bad_quantity")
@@ -229,24 +230,8 @@ class TradeExitService:
         return self._views.follow(bracket_id)
 
     async def _open(self, request: BracketRequested) -> Bracket:
-        """Hand the request in; tell a caller who asks again from one who took another's name."""
-        name = request.bracket_id
-        try:
-            await self._core.handle(request)
-        except Refused as error:
-            held = next((bracket for bracket in self._views.brackets() if bracket.bracket_id == name), None)
-            if error.code != "duplicate_id" or held is None:
-                raise
-            if _is_of(held, request):
-                raise Refused(
-                    f"bracket {name} looks after this already ({held.phase.value})", code="duplicate_id"
-                ) from None
-            raise Refused(
-                f"bracket {name} is another position ({held.side.value} {plain(held.entry_qty_wanted)} {held.symbol}), "
-                "so this one is NOT looked after: give it a bracket_id of its own",
-                code="id_taken",
-            ) from None
-        return self.bracket(name)
+        await self._core.handle(request)
+        return self.bracket(request.bracket_id)
 
     async def _reading(self, symbol: str, strategy: str, condition: str | None) -> VolatilityReading:
         policy = self._policies.get(strategy) or self._policies["default"]
@@ -271,18 +256,6 @@ def _name(bracket_id: str | None, source_id: str | None, source: str) -> str:
             f"give bracket_id or {source}: without a name the same request made twice would protect twice", code="no_id"
         )
     return check_bracket_id(bracket_id_of_entry(source_id))
-
-
-def _is_of(held: Bracket, request: BracketRequested) -> bool:
-    """Tell whether a bracket began with the very facts of `request`."""
-    if (held.symbol, held.side, held.entry_qty_wanted) != (request.symbol, request.side, request.quantity):
-        return False
-    entry = next((order for order in held.orders if order.leg is Leg.ENTRY), None)
-    if entry is None:
-        return False
-    if request.entry_client_order_id:
-        return request.entry_client_order_id in (entry.client_order_id, *entry.past_ids)
-    return any(execution.px == request.filled_px for execution in entry.executions[:1])
 
 
 def _check_number(what: str, value: object, code: str) -> Decimal | None:

@@ -25,6 +25,7 @@ from grodtd.domain.events import (
     FlattenRequested,
     LevelsChangeRequested,
     OrderNotFound,
+    PositionReported,
     ReleaseRequested,
     RequestNotSent,
     RequestRefused,
@@ -137,6 +138,8 @@ def _told(fact: Event) -> str:
             f"{name} {plain(px)}" for name, px in (("stop", fact.stop_px), ("target", fact.target_px)) if px is not None
         ]
         return f"asked to move {' and '.join(levels)}{_because(fact.reason)}"
+    if isinstance(fact, PositionReported):
+        return f"the account holds {plain(fact.quantity)} {fact.symbol}"
     if isinstance(fact, BracketReconciled):
         return "every order was compared with the venue"
     return type(fact).__name__
@@ -268,6 +271,15 @@ WORDS: dict[NoteKind, str | Callable[[Data], str]] = {
     NoteKind.LEVELS_CHANGED: "levels moved: stop {was_stop_px} -> {stop_px}",
     NoteKind.RELEASED: "released: {reason}",
     NoteKind.DEMOTED: "plan {was} -> {now}: {why}",
+    NoteKind.REDUCED_ELSEWHERE: "rule 8, {quantity} were taken out elsewhere: {open_qty} are left to guard",
+    NoteKind.ADDED_ELSEWHERE: "rule 8, the account holds {account_qty}: {quantity} are not ours, the exits stay",
+    NoteKind.FLIPPED_ELSEWHERE: (
+        "rule 8, the account holds {account_qty} {symbol}, turned round elsewhere: our exits go, no new entries there"
+    ),
+    NoteKind.EXTERNALLY_CLOSED: "rule 8, closed elsewhere: {quantity} were not ours to sell any more",
+    NoteKind.EXIT_AFTER_HAND: (
+        "LOOK AT THE ACCOUNT: {quantity} were taken out elsewhere, and our own exit sold as many once more"
+    ),
     NoteKind.ENTRIES_PAUSED: lambda data: (
         f"new entries are paused{_because(data.get('reason', ''))}; stops keep working"
     ),

@@ -79,10 +79,11 @@ class Reconciler:
                 open_orders = await self._broker.open_orders()
                 fills = await self._broker.fills(self._fills_since_ns())
             believed = self._believed_alive()
-            missing = [cid for cid in believed if cid not in {report.client_order_id for report in open_orders}]
+            listed = {report.client_order_id for report in open_orders}
+            missing = [cid for cid in believed if cid not in listed]
             answers = await asyncio.gather(*(self._ask(cid) for cid in missing))
-            positions = await self._positions()
             busts = await self._taken_back(fills, asked_ns)
+            positions = await self._positions()
         except (Refused, NotSent, OutcomeUnknown, TimeoutError) as error:
             found.why = str(error) or f"no answer within {self._timeout_s} s"
             return found
@@ -168,8 +169,18 @@ class Reconciler:
             return client_order_id, asked_ns, await self._broker.order(client_order_id)
 
     async def _positions(self) -> list[PositionReported]:
-        """Positions of symbols with an open bracket; the account's, not all of them ours."""
-        symbols = dict.fromkeys(bracket.symbol for bracket in self._brackets() if bracket.phase not in ENDED)
+        """Positions of symbols with an open bracket; the account's, not all of them ours.
+
+        Where a fill we booked is missing from the venue's list it may have been undone: a position says nothing then.
+        """
+        doubtful = {
+            bracket.symbol
+            for bracket in self._brackets()
+            for order in bracket.orders
+            if order.client_order_id in self._missing
+        }
+        open_symbols = dict.fromkeys(bracket.symbol for bracket in self._brackets() if bracket.phase not in ENDED)
+        symbols = [symbol for symbol in open_symbols if symbol not in doubtful]
         found = []
         for symbol in symbols:
             async with asyncio.timeout(self._timeout_s):

@@ -29,6 +29,7 @@ from grodtd.domain.events import (
     LevelsChangeRequested,
     OrderNotFound,
     PoliciesLoaded,
+    ReleaseRequested,
     RequestRefused,
     RequestUnknown,
     TimerFired,
@@ -45,7 +46,7 @@ from grodtd.execution.invariants import stuck, violations
 from grodtd.replay.driver import refusals
 from grodtd.runtime.dispatcher import executions_of
 from grodtd.runtime.reconciler import Reconciler
-from grodtd.runtime.recovery import recover
+from grodtd.runtime.refold import refold
 from grodtd.runtime.turn import Turn
 from grodtd.venue.bar_matching import FillModel
 from grodtd.venue.profiles import IDEAL_REPLAY, MARGIN, NO_STOPS, PERP, SPOT_LOCKED, SPOT_OCO
@@ -185,6 +186,18 @@ class Story:
     def trades_elsewhere(self, quantity):
         """Somebody moves the account's position by hand."""
         self._push(self.venue.adjust_position("X", self._signed(d(quantity)), self._tick()))
+        return self
+
+    def release(self):
+        """Hand the position back: our exits go, it stays."""
+        now_ns = self._tick()
+        self.take(ReleaseRequested(BRACKET_ID, "by hand", ts_event_ns=now_ns, ts_received_ns=now_ns))
+        return self
+
+    def others_order(self, client_order_id, quantity, px):
+        """Somebody rests a limit of his own at the venue, on the exit side."""
+        order = NewOrder(client_order_id, "X", self.side.opposite, OrderType.LIMIT, d(quantity), limit_px=self.px(px))
+        self._venue(SubmitOrder("", order))
         return self
 
     def _request(self, quantity, stop, target, atr):
@@ -330,7 +343,7 @@ class Story:
         """Boot from the journal, then compare with the venue before anything else."""
         records = list(self.records)
         self.records = records[:]
-        self.turn = recover(records, self.records.extend)
+        self.turn = Turn(refold(records, check=False).engine, self.records.extend, len(records))
         self.down = False
         return self.reconcile()
 
@@ -343,6 +356,10 @@ class Story:
         assert findings.complete, findings.why
         self._pump()
         return self
+
+    def notices(self):
+        """Two comparisons with the venue, as far apart as they are in life."""
+        return self.reconcile().wait(5).reconcile().wait(5)
 
     def _found(self, fact):
         return bool(self._fold(fact))
@@ -427,7 +444,8 @@ class Story:
         assert (self.position, self.cover.open_qty) == (0, 0), (self.position, self.cover.open_qty)
         assert self.venue.open_orders() == [], self.resting()
         assert bracket.phase is phase, bracket.phase
-        assert self.told(NoteKind.CLOSED) == 1
+        ended = NoteKind.EXTERNALLY_CLOSED if phase is Phase.EXTERNALLY_CLOSED else NoteKind.CLOSED
+        assert self.told(ended) == 1
         if trades:
             assert self.trades() == list(trades), self.trades()
         assert (len(self.outbox), len(self.wire)) == (0, 0)

@@ -18,11 +18,13 @@ from grodtd.domain.events import (
     BracketReconciled,
     BracketRequested,
     CapabilitiesLearned,
+    EntriesResumed,
     FlattenRequested,
     InstrumentsLoaded,
     LevelsChangeRequested,
     OrderNotFound,
     PoliciesLoaded,
+    PositionReported,
     ReleaseRequested,
     RequestNotSent,
     RequestRefused,
@@ -93,12 +95,12 @@ class Trade:
 
     # ---------------------------------------------------------------- what happens
 
-    def request(self, name, quantity, filled, stop=90, target=110, last_px=None, fee=0, account=None):
+    def request(self, name, quantity, filled, stop=90, target=110, last_px=None, fee=0, account=None, side=None):
         return self.tell(
             BracketRequested(
                 name,
                 "X",
-                self.side,
+                side or self.side,
                 d(quantity),
                 entry_client_order_id=f"{name}.entry1",
                 filled_qty=d(filled),
@@ -176,6 +178,13 @@ class Trade:
 
     def not_found(self, name, asked_ns=None):
         return self.tell(OrderNotFound(self.cid(name), self.now_ns if asked_ns is None else asked_ns))
+
+    def account(self, quantity):
+        """The account's position is read: `quantity` units of our side."""
+        return self.tell(PositionReported("X", d(quantity) * self.side.sign, self.now_ns))
+
+    def resumes(self):
+        return self.tell(EntriesResumed("settled"))
 
     def quote(self, px):
         return self.tell(Quote("X", self.px(px), self.px(px)))

@@ -182,10 +182,101 @@ def the_ladder_ends_and_the_way_out_is_gone_on_with():
     assert "send exit2: 2 at market" in trade.wait(3)
 
 
+def looks_twice(trade, quantity):
+    """The account's position is read twice, five seconds apart."""
+    words = trade.account(quantity)
+    trade.now_ns += 5_000_000_000
+    return words + trade.account(quantity)
+
+
+def closed_by_hand(quantity=2, **more):
+    """A trade with a stop given up for dead, whose position somebody closed at the venue."""
+    trade = lost_and_replaced(quantity, **more)
+    entry_goes = [] if trade.order("entry1").state == "filled" else ["cancel entry1"]
+    assert looks_twice(trade, 0) == [*entry_goes, "cancel stop2"]
+    assert trade.phase == "closing"
+    if entry_goes:
+        trade.cancels("entry1")
+    trade.cancels("stop2")
+    assert trade.phase == "externally_closed"
+    assert trade.told("externally_closed")
+    return trade
+
+
+def closed_by_hand_and_told_again():
+    trade = closed_by_hand()
+    assert trade.cancels("stop2") == []
+    assert trade.phase == "externally_closed"
+
+
+def closed_by_hand_with_no_stop_in_place():
+    trade = Trade(quantity=2)
+    trade.refuses("stop1")
+    assert looks_twice(trade, 0) == []
+    assert trade.phase == "externally_closed"
+    assert [note.data["quantity"] for note in trade.told("externally_closed")] == ["2"]
+
+
+def closed_by_hand_while_the_way_out_is_refused():
+    trade = Trade(quantity=2)
+    assert trade.refuses("stop1", "would_trigger") == ["send exit1: 2 at market"]
+    trade.refuses("exit1")
+    assert looks_twice(trade, 0) == []
+    assert trade.phase == "externally_closed"
+    assert [note.data["quantity"] for note in trade.told("externally_closed")] == ["2"]
+
+
+def closed_by_hand_and_the_entry_fills_once_more():
+    trade = closed_by_hand(4, filled=2)
+    assert trade.fills("entry1", 2) == ["send stop3: 2 stop 90"]
+    assert (trade.phase, trade.open, trade.bracket.exit_reason) == ("open", "2", "")
+
+
+def closed_by_hand_and_a_lost_stop_comes_alive():
+    trade = closed_by_hand()
+    assert trade.acks("stop1") == ["cancel stop1"]
+    assert trade.phase == "closing"
+    trade.cancels("stop1")
+    assert trade.phase == "externally_closed"
+
+
+def closed_by_hand_and_a_lost_stop_sells_all_the_same():
+    trade = closed_by_hand()
+    assert trade.fills("stop1", 2) == []
+    assert (trade.phase, trade.open) == ("closed", "0")
+    assert [note.data["quantity"] for note in trade.told("exit_after_hand")] == ["2"]
+
+
+def closed_by_hand_and_a_lost_stop_sells_more_than_there_was():
+    trade = closed_by_hand()
+    assert trade.fills("stop1", 3) == ["send remedy1: 1 at market"]
+    assert (trade.phase, trade.bracket.incidents) == ("closing", 1)
+
+
+def closed_by_hand_and_a_little_more_fills_of_an_entry_that_is_over():
+    trade = closed_by_hand(4, filled=2, instrument=DUSTY)
+    trade.fills("entry1", 1, status=CANCELED)
+    assert (trade.phase, trade.open) == ("residue", "1")
+    assert [note.data["open_qty"] for note in trade.told("residue")] == ["1"]
+
+
+def closed_by_hand_and_a_little_more_fills_of_an_entry_given_up_for_dead():
+    trade = Trade(quantity=4, filled=2, instrument=DUSTY)
+    trade.acks("stop1")
+    trade.not_found("entry1")
+    trade.wait(2)
+    trade.not_found("entry1")
+    assert looks_twice(trade, 0) == ["cancel stop1"]
+    trade.cancels("stop1")
+    assert trade.phase == "externally_closed"
+    assert trade.fills("entry1", 1) == ["cancel entry1"]
+    assert (trade.phase, trade.open) == ("closing", "1")
+
+
 SCENES = {
     name.replace("_", " "): story
     for name, story in list(globals().items())
     if callable(story)
     and getattr(story, "__module__", "") == __name__
-    and name not in ("lost_and_replaced", "residue_of_one")
+    and name not in ("lost_and_replaced", "residue_of_one", "looks_twice", "closed_by_hand")
 }
