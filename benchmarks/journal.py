@@ -171,11 +171,11 @@ async def restart(path: Path) -> list[Row]:
     started = time.perf_counter()
     journal = SqlJournal(path, account="bench", holder="bench", now_ns=0)
     whole = time.perf_counter() - started
-    await journal.save_snapshot(bytes(10_000_000), seq=BULK - 10_000, ts_ns=0, layout=1)
+    await journal.save_snapshot(lambda: bytes(10_000_000), seq=BULK - 10_000, ts_ns=0, layout=1)
     await journal.close()
     started = time.perf_counter()
     journal = SqlJournal(path, account="bench", holder="bench", now_ns=0)
-    assert journal.latest_snapshot(1) is not None
+    assert journal.latest_snapshot(1)[0] is not None
     count = sum(1 for _ in journal.read(BULK - 10_000))
     quick = time.perf_counter() - started
     await journal.close()

@@ -19,12 +19,15 @@ Sink = Callable[[Sequence[Record]], None]
 
 
 class Turn:
-    """An engine and the journal it writes to. `sequence` is that of the last record written."""
+    """An engine and the journal it writes to. `sequence` and `ts_ns` are those of the last record written."""
 
-    def __init__(self, engine: Engine, sink: Sink | None, sequence: int = 0) -> None:
+    def __init__(self, engine: Engine, sink: Sink | None, sequence: int = 0, ts_ns: int = 0) -> None:
         """Write records to `sink`, numbered from `sequence` + 1; None: nobody keeps them, so none are made."""
         self.engine = engine
         self.sequence = sequence
+        self.ts_ns = ts_ns
+        self.snapshot_seq = 0
+        """Record after which the engine's state was last kept whole; 0: never."""
         self._sink = sink
         self._encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -54,7 +57,7 @@ class Turn:
         for command in outcome.commands:
             seq += 1
             records.append(Record(seq, ts_ns, "command", command.bracket_id, encode(command)))
-        self.sequence = seq
+        self.sequence, self.ts_ns = seq, ts_ns
         return records
 
 

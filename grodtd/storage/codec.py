@@ -4,8 +4,6 @@ Every type carries its name (`type`), so a union decodes without guessing; decim
 A field added later needs a default: old records then still decode, and are never rewritten (their checksums stand).
 """
 
-from collections.abc import Iterator
-
 import msgspec
 
 from grodtd.domain.commands import Command
@@ -96,11 +94,12 @@ def decode(record: Record) -> Event | Command | Note:
         raise RecordUnreadable(f"record {record.seq}: {error}") from None
 
 
-def facts(records: Iterator[Record]) -> Iterator[tuple[Record, Event]]:
-    """Yield the facts among `records` in order: what a restart folds through the engine."""
-    for record in records:
-        if record.kind == FACT:
-            yield record, decode_fact(record.payload)
+def fact_of(record: Record) -> Event:
+    """Return the fact a record holds: what a restart folds. Raises: `RecordUnreadable` - it names the record."""
+    try:
+        return decode_fact(record.payload)
+    except RecordUnreadable as error:
+        raise RecordUnreadable(f"record {record.seq}: {error}") from None
 
 
 def _unreadable(kind: str, payload: bytes, error: Exception) -> RecordUnreadable:

@@ -126,14 +126,15 @@ class SqlJournal:
             self._jobs.put(self._write_waiting)
         await waiter
 
-    async def save_snapshot(self, payload: bytes, *, seq: int, ts_ns: int, layout: int) -> None:
+    async def save_snapshot(self, payload: Callable[[], bytes], *, seq: int, ts_ns: int, layout: int) -> None:
         """Keep the state after record `seq`, once that record is durable; older ones beyond three are forgotten.
 
-        `layout` numbers the format of `payload`. Raises as `commit` does; the journal loses nothing without it.
+        `payload` is called on the writer thread, so that no event waits while a large state is put into bytes; it must
+        read frozen values only. `layout` numbers its format. Raises as `commit` does; the journal loses nothing by it.
         """
         await self.commit()
         await self._on_writer(
-            lambda: snapshots.save(self._store.connection, payload, seq=seq, ts_ns=ts_ns, layout=layout)
+            lambda: snapshots.save(self._store.connection, payload(), seq=seq, ts_ns=ts_ns, layout=layout)
         )
 
     async def renew(self, now_ns: int, ttl_ns: int = TTL_NS) -> Lease:
@@ -162,8 +163,8 @@ class SqlJournal:
         """Yield durable records, over a connection of their own. Raises: `JournalCorrupt`."""
         return reading.read(self._store.target, after_seq, bracket_id)
 
-    def latest_snapshot(self, layout: int) -> Snapshot | None:
-        """Return the newest intact snapshot of that layout; None: start from the first record."""
+    def latest_snapshot(self, layout: int) -> tuple[Snapshot | None, list[str]]:
+        """Return the newest intact snapshot of that layout (None: start from the first record), and what was passed."""
         return reading.snapshot(self._store.target, layout)
 
     # ------------------------------------------------------------------ on the writer thread

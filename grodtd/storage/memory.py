@@ -3,7 +3,7 @@
 `Disk` is what survives a crash; a `MemoryJournal` is one process's hold on it. No threads, no waiting, no clock.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -13,7 +13,7 @@ from grodtd.storage.chain import GENESIS
 from grodtd.storage.codec import KINDS
 from grodtd.storage.errors import JournalLocked, LeaseLost, OutOfSequence
 from grodtd.storage.lease import TTL_NS, Lease
-from grodtd.storage.snapshots import KEEP, Snapshot
+from grodtd.storage.snapshots import KEEP, Snapshot, of_another_layout
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -124,13 +124,13 @@ class MemoryJournal:
         if fault is not None:
             raise fault.error
 
-    async def save_snapshot(self, payload: bytes, *, seq: int, ts_ns: int, layout: int) -> None:
+    async def save_snapshot(self, payload: Callable[[], bytes], *, seq: int, ts_ns: int, layout: int) -> None:
         """Keep the state after record `seq`; as `SqlJournal.save_snapshot`."""
         self.flush()
         if not 1 <= seq <= len(self.disk.records):
             raise OutOfSequence(f"a snapshot was taken after record {seq}, which is not in the journal")
         kept = [one for one in self.disk.snapshots if one.seq != seq]
-        kept.append(Snapshot(seq, ts_ns, layout, GENESIS, payload))
+        kept.append(Snapshot(seq, ts_ns, layout, GENESIS, payload()))
         self.disk.snapshots = sorted(kept, key=lambda one: one.seq)[-KEEP:]
 
     async def renew(self, now_ns: int, ttl_ns: int = TTL_NS) -> Lease:
@@ -157,9 +157,14 @@ class MemoryJournal:
             if bracket_id is None or record.bracket_id == bracket_id:
                 yield record
 
-    def latest_snapshot(self, layout: int) -> Snapshot | None:
-        """Return the newest snapshot of that layout; None: start from the first record."""
-        return next((one for one in reversed(self.disk.snapshots) if one.layout == layout), None)
+    def latest_snapshot(self, layout: int) -> tuple[Snapshot | None, list[str]]:
+        """Return the newest snapshot of that layout (None: start from the first record), and what was passed over."""
+        told: list[str] = []
+        for one in reversed(self.disk.snapshots):
+            if one.layout == layout:
+                return one, told
+            told.append(of_another_layout(one.seq))
+        return None, told
 
     def _check_lease(self) -> None:
         now = self.disk.lease

@@ -41,11 +41,14 @@ def read(target: str | Path, after_seq: int = 0, bracket_id: str | None = None) 
         yield from records(database, connection, after_seq, bracket_id)
 
 
-def snapshot(target: str | Path, layout: int) -> Snapshot | None:
-    """Return the newest intact snapshot of a journal's path or URL; None: read from the first record."""
+def snapshot(target: str | Path, layout: int) -> tuple[Snapshot | None, list[str]]:
+    """Return the newest intact snapshot of a journal's path or URL, and a sentence for each that was passed over.
+
+    Without one, read from the first record.
+    """
     database = Database(target)
     with opened(database) as connection, translated(database.place):
-        return latest(connection, layout)[0]
+        return latest(connection, layout)
 
 
 def meta(target: str | Path) -> dict[str, str]:

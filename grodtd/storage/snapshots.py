@@ -55,9 +55,7 @@ def latest(connection: Connection, layout: int | None = None) -> tuple[Snapshot 
     listed = connection.execute(select(snapshots.c.seq, snapshots.c.layout).order_by(snapshots.c.seq.desc())).all()
     for seq, its_layout in listed:
         if layout is not None and its_layout != layout:
-            told.append(
-                f"the snapshot after record {seq} has layout {its_layout}, this program reads {layout}: passed over"
-            )
+            told.append(of_another_layout(seq))
             continue
         # One at a time: several could be hundreds of megabytes. As the driver gives them: in a damaged file a value
         # may be of any type, and SQLAlchemy's conversion would stumble over it.
@@ -67,6 +65,11 @@ def latest(connection: Connection, layout: int | None = None) -> tuple[Snapshot 
             return snapshot, told
         told.append(f"the snapshot after record {seq} is damaged: passed over")
     return None, told
+
+
+def of_another_layout(seq: int) -> str:
+    """Say why a snapshot is not read."""
+    return f"the snapshot after record {seq} was taken by another version of grodtd: passed over"
 
 
 def _intact(snapshot: Snapshot, stored: bytes) -> bool:

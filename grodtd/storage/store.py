@@ -178,8 +178,8 @@ class Store:
 
     def _check(self, created: bool, remarks: list[str], *, quick: bool) -> Opening:
         with self.connection.begin():
-            snapshot, told = latest(self.connection) if quick else (None, [])
+            # What it passes over is told when the state is read: whoever opens the journal only checks its records.
+            snapshot = latest(self.connection)[0] if quick else None
             after = snapshot.seq if snapshot else 0
             self.last_seq, self.last_checksum = reading.check_records(self.database, self.connection, after)
-        remarks.extend(f"{self.place}: {line}" for line in told)
         return Opening(created, self.last_seq, after, tuple(remarks))

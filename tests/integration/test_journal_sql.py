@@ -4,6 +4,7 @@ import asyncio
 import errno
 import itertools
 import tempfile
+import threading
 import warnings
 from pathlib import Path
 
@@ -278,22 +279,45 @@ def test_a_commit_waits_for_the_disk_whatever_the_defaults_are(tmp_path, postgre
 # ---------------------------------------------------------------- snapshots
 
 
+def state(words):
+    """An engine's state as the journal is handed it: put into bytes when it is written."""
+    return words.encode
+
+
+def test_the_state_is_put_into_bytes_beside_the_loop(target):
+    async def life():
+        async with daemon(target) as journal:
+            journal.append(facts(1, 2))
+            there = []
+
+            def payload():
+                there.append(threading.current_thread().name)
+                return b"state"
+
+            await journal.save_snapshot(payload, seq=2, ts_ns=2, layout=1)
+            assert there == ["journal-writer"]
+
+    run(life())
+
+
 def test_a_restart_starts_from_the_newest_snapshot_of_its_layout_and_checks_the_rest(target):
     async def life():
         async with daemon(target) as journal:
-            assert journal.latest_snapshot(layout=1) is None
+            assert journal.latest_snapshot(layout=1) == (None, [])
             journal.append(facts(1, 10))
             for seq, layout in ((2, 1), (4, 1), (6, 1), (8, 2)):
-                await journal.save_snapshot(f"state after {seq}".encode(), seq=seq, ts_ns=seq, layout=layout)
-            assert journal.latest_snapshot(layout=2).payload == b"state after 8"
+                await journal.save_snapshot(state(f"after {seq}"), seq=seq, ts_ns=seq, layout=layout)
+            assert journal.latest_snapshot(layout=2)[0].payload == b"after 8"
             with pytest.raises(OutOfSequence):
-                await journal.save_snapshot(b"", seq=11, ts_ns=0, layout=1)
+                await journal.save_snapshot(state("to come"), seq=11, ts_ns=0, layout=1)
 
     run(life())
     with Database(target).reading() as connection:
         assert connection.execute(text("SELECT seq FROM snapshots ORDER BY seq")).scalars().all() == [4, 6, 8]
-    assert reading.snapshot(target, layout=1).payload == b"state after 6"
-    assert reading.snapshot(target, layout=3) is None
+    found, told = reading.snapshot(target, layout=1)
+    assert found.payload == b"after 6"
+    assert told == ["the snapshot after record 8 was taken by another version of grodtd: passed over"]
+    assert reading.snapshot(target, layout=3)[0] is None
     assert write(target, 10).verified_after == 8
 
 
@@ -302,16 +326,17 @@ def test_a_damaged_snapshot_is_passed_over_for_the_one_before_and_told(target, d
     async def life():
         async with daemon(target) as journal:
             journal.append(facts(1, 10))
-            await journal.save_snapshot(b"old", seq=4, ts_ns=4, layout=1)
-            await journal.save_snapshot(b"new", seq=8, ts_ns=8, layout=1)
+            await journal.save_snapshot(state("old"), seq=4, ts_ns=4, layout=1)
+            await journal.save_snapshot(state("new"), seq=8, ts_ns=8, layout=1)
 
     run(life())
     with Database(target).writing() as connection, connection.begin():
         connection.execute(text(f"UPDATE snapshots SET {damage} WHERE seq = 8"))
-    opening = write(target, 10)
-    assert opening.verified_after == 4
-    assert "damaged: passed over" in opening.remarks[0]
-    assert reading.snapshot(target, layout=1).payload == b"old"
+    assert write(target, 10).verified_after == 4
+    found, told = reading.snapshot(target, layout=1)
+    assert found.payload == b"old"
+    assert told[0].startswith("the snapshot after record ")
+    assert told[0].endswith("passed over")
 
 
 def test_a_snapshot_of_another_history_is_passed_over(target):
@@ -322,7 +347,7 @@ def test_a_snapshot_of_another_history_is_passed_over(target):
     with Database(target).writing() as connection, connection.begin():
         connection.execute(schema.snapshots.insert().values(row))
     assert write(target, 5).verified_after == 0
-    assert reading.snapshot(target, layout=1) is None
+    assert reading.snapshot(target, layout=1)[0] is None
 
 
 # ---------------------------------------------------------------- one instance an account

@@ -114,10 +114,11 @@ def test_a_record_is_decoded_by_its_kind():
     assert codec.decode(Record(3, 0, codec.NOTE, "B7", codec.encode(note))) == note
 
 
-def test_a_restart_reads_only_the_facts():
-    up, cancel = LinkStatus(up=True), CancelOrder("B7", "B7.target1")
-    records = [Record(1, 0, codec.FACT, "", codec.encode(up)), Record(2, 0, codec.COMMAND, "B7", codec.encode(cancel))]
-    assert list(codec.facts(iter(records))) == [(records[0], up)]
+def test_a_fact_that_cannot_be_read_names_its_record():
+    up = LinkStatus(up=True)
+    assert codec.fact_of(Record(1, 0, codec.FACT, "", codec.encode(up))) == up
+    with pytest.raises(RecordUnreadable, match=r"record 7: .*MoonPhase"):
+        codec.fact_of(Record(7, 0, codec.FACT, "", b'{"type":"MoonPhase"}'))
 
 
 UNREADABLE = [

@@ -131,9 +131,10 @@ def test_snapshots_are_kept_newest_first_by_layout_and_only_of_records_that_exis
     journal = MemoryJournal()
     journal.append([fact(seq) for seq in range(1, 6)])
     for seq in (1, 2, 3, 4):
-        asyncio.run(journal.save_snapshot(f"after {seq}".encode(), seq=seq, ts_ns=seq, layout=seq % 2))
-    assert journal.latest_snapshot(0).payload == b"after 4"
-    assert journal.latest_snapshot(1).payload == b"after 3"
+        asyncio.run(journal.save_snapshot(f"after {seq}".encode, seq=seq, ts_ns=seq, layout=seq % 2))
+    assert journal.latest_snapshot(0)[0].payload == b"after 4"
+    assert journal.latest_snapshot(1)[0].payload == b"after 3"
+    assert "another version" in journal.latest_snapshot(1)[1][0]
     assert len(journal.disk.snapshots) == 3
     with pytest.raises(OutOfSequence):
-        asyncio.run(journal.save_snapshot(b"", seq=9, ts_ns=0, layout=1))
+        asyncio.run(journal.save_snapshot(b"".strip, seq=9, ts_ns=0, layout=1))
