@@ -21,10 +21,10 @@ import numpy as np
 
 from grodtd.replay.compare_stats import (
     Interval,
+    block_length,
     block_sums,
     holm,
     interval,
-    open_together,
     sign_flip_p,
     smallest_shown,
 )
@@ -169,7 +169,7 @@ def trades_of(rows: Sequence[ExitRow], units: Units) -> list[Trade]:
 def figures(rows: Mapping[str, Sequence[ExitRow]], model: str, units: Units, seed: int) -> Figures:
     """Return one policy's figures. `rows` are all its rows under each fill model, `model` the one asked for."""
     trades = trades_of(rows[model], units)
-    length = open_together(*_times(trades))
+    length = block_length(*_times(trades))
     won = np.array([(trade.pnl > 0, 1.0, max(trade.pnl, 0.0), max(-trade.pnl, 0.0)) for trade in trades])
     sums = block_sums(won.reshape(-1, 4), length)
     intervals = {measure.value: interval(block_sums(_with_count(trades, measure), length), seed) for measure in Measure}
@@ -220,7 +220,7 @@ def _versus(
     differences = np.array([difference for _, _, difference in pairs], dtype=np.float64)
     entry_ns = np.array([a.entry_ns for a, _, _ in pairs], dtype=np.int64)
     exit_ns = np.array([max(a.exit_ns, b.exit_ns) for a, b, _ in pairs], dtype=np.int64)
-    length = open_together(entry_ns, exit_ns)
+    length = block_length(entry_ns, exit_ns)
     sums = block_sums(np.column_stack([differences, np.ones(len(pairs))]), length)
     p = sign_flip_p(sums[:, 0], seed)
     by_model = {name: [difference for *_, difference in paired(first[name], other[name], measure)] for name in first}

@@ -1,8 +1,9 @@
 """What a sample of trades can show: confidence intervals, a paired test, the correction for testing several times.
 
 Trades that are open at the same time share the market's moves, and counting each of them as news of its own makes
-noise look certain. So the unit is a *block*: as many consecutive entries as are open together on average (one, where
-trades do not overlap). Intervals resample whole blocks, the test flips the sign of whole blocks.
+noise look certain. So the unit is a *block*: one trade where trades do not overlap, else twice as many consecutive
+entries as are open together on average (with once as many, neighbouring blocks still share half their moves). Intervals
+resample whole blocks, the test flips the sign of whole blocks.
 
 - Interval: bias-corrected and accelerated bootstrap (BCa; Efron 1987, "Better bootstrap confidence intervals", JASA
   82:171-185), `LEVEL` = 95 %, `RESAMPLES` resamples of a seeded generator.
@@ -66,8 +67,19 @@ def ratio_of(sums: Floats) -> Floats:
         return np.asarray(sums[..., 0] / sums[..., 1], dtype=np.float64)
 
 
+def block_length(entry_ns: Ints, exit_ns: Ints) -> int:
+    """Return how many consecutive entries make a block. Both int64[n], ns since the epoch.
+
+    >>> hours = np.array([0, 10, 20, 30])
+    >>> block_length(hours, hours + 5), block_length(hours, hours + 15)
+    (1, 4)
+    """
+    together = open_together(entry_ns, exit_ns)
+    return 1 if together == 1 else 2 * together
+
+
 def open_together(entry_ns: Ints, exit_ns: Ints) -> int:
-    """Return how many trades are open at an entry on average, that one included, rounded up: the length of a block.
+    """Return how many trades are open at an entry on average, that one included, rounded up.
 
     Both int64[n], ns since the epoch. A trade that ends at the moment another begins does not overlap it.
 
