@@ -36,6 +36,9 @@ SCRIPTS = (
     "compare-4-table.js",
     "compare-5-main.js",
 )
+BESIDE = 4
+"""Policies up to which two tables fit beside each other."""
+
 MOST_CURVE_POINTS = 1_500
 """Points of one policy's equity curve in the page."""
 
@@ -61,6 +64,7 @@ def page_html(found: Comparison) -> str:
         warnings=sections.warnings(found),
         figures=sections.figures_table(found),
         exits=sections.exits_table(found),
+        pair="pair" if len(found.runs) <= BESIDE else "pair one",
         models=sections.models_table(found),
         measures=sections.measures(found),
         trades_note=escaped(" ".join(["Choose a row to see what each policy made of that trade.", *notes])),

@@ -26,7 +26,7 @@ def shaken_market(path, cycles):
             lo = 97.2 - cycle % 5 / 10
         if bar >= CYCLE and at == 6:
             h = 112 + cycle % 3
-        lines.append(f"{time.isoformat()},{o},{h},{lo},{c}")
+        lines.append(f"{time.isoformat()},{o},{h:.1f},{lo:.1f},{c}")
         time += timedelta(hours=1)
     path.write_text("\n".join(lines) + "\n")
 

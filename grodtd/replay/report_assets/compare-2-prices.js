@@ -62,10 +62,9 @@ function overlay(chosen, [from, to], range, height) {
   return { traces: [entriesTrace(inView.filter((trade) => trade.index % every === 0), every > 1 ? 7 : 10)], shapes: [], annotations: [] };
 }
 
-function drawLegend() {
+function drawLegends() {
   const sign = (css, words) => element("li", {}, element("span", { class: css, "aria-hidden": "true" }), words);
-  document.getElementById("legend").replaceChildren(
-    ...policies.map((policy) => sign(`swatch p${policy.index}`, policy.name)),
-    sign("dash", "stop"), sign("dash dashed", "target"),
-  );
+  const named = () => policies.map((policy) => sign(`swatch p${policy.index}`, policy.name));
+  document.getElementById("equity-legend").replaceChildren(...named());
+  document.getElementById("legend").replaceChildren(...named(), sign("dash", "stop"), sign("dash dashed", "target"));
 }

@@ -36,7 +36,7 @@ const DATE_FORMATS = [
   { dtickrange: ["M1", "M12"], value: "%b\n%Y" },
   { dtickrange: ["M12", null], value: "%Y" },
 ];
-const DASHES = ["solid", "solid", "dash", "dot", "dashdot", "longdash", "solid", "dash"];
+const DASHES = ["solid", "solid", "solid", "solid", "dash", "dash", "dot", "dot"];
 
 function drawEquity() {
   const chart = chartOf("equity");
@@ -53,12 +53,11 @@ function drawEquity() {
     };
   });
   Plotly.react(chart, traces, chartLayout({
-    showlegend: true, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } },
     hovermode: isTouch ? "closest" : "x unified",
     annotations: traces.some((trace) => trace.x.length > 2) ? [] : emptyNote("No closed trade"),
     xaxis: { type: "date", hoverformat: data.daily ? "%Y-%m-%d" : "%Y-%m-%d %H:%M", tickformatstops: DATE_FORMATS, nticks: Math.max(3, Math.round(chart.clientWidth / 110)) },
     yaxis: { title: { text: "R", standoff: 6 }, zeroline: true, tickformat: ",~f" },
-    margin: { l: 48, r: 14, t: 34, b: 36 },
+    margin: { l: 48, r: 14, t: 10, b: 36 },
   }), chartConfig("equity"));
   if (isNew) chart.on("plotly_click", ({ points }) => {
     const point = points.find((one) => one.customdata !== null && one.customdata !== undefined && one.customdata >= 0);
@@ -70,7 +69,7 @@ function drawEquity() {
 function drawDistributions() {
   const chart = chartOf("distribution");
   const { width, centre, count, first_open, last_open } = charts().bins;
-  const columns = Math.max(1, Math.min(policies.length, Math.floor(chart.clientWidth / 240)));
+  const columns = Math.max(1, Math.min(policies.length, Math.floor(chart.clientWidth / 290)));
   const lines = Math.ceil(policies.length / columns);
   const height = lines * 170 + 52;
   chart.style.height = `${height}px`;

@@ -116,7 +116,7 @@ listen("search", "input", (event) => { table.search = event.target.value.trim();
 listen("only", "change", (event) => { table.only = event.target.value; table.page = 0; refreshTable(); });
 
 /* It opens on the trade the policies disagree about most. */
-drawLegend();
+drawLegends();
 drawNavigator();
 drawPrices();
 followPrices();
