@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("replay_engine", "journal")
+NAMES = ("replay_engine", "journal", "recovery", "latency")
 
 
 def main() -> int:

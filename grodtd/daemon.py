@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -36,10 +36,10 @@ from grodtd.monitoring.logs import Logger
 from grodtd.monitoring.status import alarm_of, as_data, bracket_data, bracket_status, status_of
 from grodtd.monitoring.status_values import Alarm, Daemon, Situation
 from grodtd.monitoring.step_log import StepLog
-from grodtd.ports import Broker, Clock, Journal, Record
+from grodtd.ports import Broker, Clock, Journal
 from grodtd.runtime.bars import LiveBars, lengths_wanted
 from grodtd.runtime.feed import FeedPlayer, Recording, let_pass
-from grodtd.runtime.recovery import recover
+from grodtd.runtime.recovery import SNAPSHOT_EVERY, Remembered, SnapshotKeeper, recover
 from grodtd.runtime.runner import Runner
 from grodtd.runtime.supervisor import Part, Supervisor
 from grodtd.runtime.watch import Watcher
@@ -53,7 +53,7 @@ SETTLE_WITHIN_S = 1.0
 ALARMS_KEPT = 50
 
 
-class KeptJournal(Journal, Protocol):
+class KeptJournal(Journal, Remembered, SnapshotKeeper, Protocol):
     """The daemon's journal: it remembers, and it is leased."""
 
     place: str
@@ -66,10 +66,6 @@ class KeptJournal(Journal, Protocol):
     @property
     def held(self) -> tuple[int, int]:
         """The lease's epoch, and when it ends unless it is renewed, ns since the epoch."""
-        ...
-
-    def read(self) -> Iterator[Record]:
-        """Yield every durable record."""
         ...
 
     async def renew(self, now_ns: int) -> object:
@@ -119,6 +115,8 @@ class DaemonOptions(msgspec.Struct, frozen=True):
     speed: Decimal = Decimal(1)
     begin_ns: int | None = None
     """What a feed recorded before this is history: the bars know it, nobody trades it."""
+    snapshot_every: int = SNAPSHOT_EVERY
+    """Journal records from one snapshot of the engine's state to the next; a restart folds at most about as many."""
 
 
 class LiveDaemon:
@@ -141,8 +139,8 @@ class LiveDaemon:
         self.configuration, self.options, self.log = configuration, options, log
         self.journal, self.broker, self.paper, self.clock, self.recording = journal, broker, paper, clock, recording
         self.begun_ns = clock.now_ns()
-        self.last_record_ns = 0
-        self.runner = Runner(recover(self._remembered(), journal.append), broker, journal, clock)
+        turn = recover(journal, journal.append, lambda words: log.warning("recovery", remark=words))
+        self.runner = Runner(turn, broker, journal, clock, snapshots=journal, snapshot_every=options.snapshot_every)
         self.market = LiveBars(lengths_wanted(configuration.policies.values()), clocked=recording is None)
         self.service = TradeExitService(self.runner, self.runner, self.market, clock, configuration.policies)
         self.supervisor = Supervisor(self.runner, journal, clock, log, fatal=fatal)
@@ -170,7 +168,7 @@ class LiveDaemon:
             symbols=watch.symbols,
             prefixes=watch.client_id_prefixes,
             # Fills of the time nobody watched: since the last thing we know, or from now on in a new journal.
-            since_ns=self.last_record_ns - WATCH_BACK_NS if self.last_record_ns else self.begun_ns,
+            since_ns=turn.ts_ns - WATCH_BACK_NS if turn.ts_ns else self.begun_ns,
         )
         self.runner.observers += [self._see, StepLog(log, self._symbol_of), self.watcher.observe]
         self.app = create_app(self.desk, version=grodtd.__version__, on_fault=self.supervisor.fault)
@@ -276,11 +274,6 @@ class LiveDaemon:
         if self.recording is not None:
             parts.append(Part("feed", self._play, essential=False, ends=True))
         return parts
-
-    def _remembered(self) -> Iterator[Record]:
-        for record in self.journal.read():
-            self.last_record_ns = record.ts_ns
-            yield record
 
     def _let_pass(self, recording: Recording) -> int:
         """Let what was played before, or lies before the time asked for, be history."""

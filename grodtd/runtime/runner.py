@@ -19,10 +19,12 @@ from grodtd.domain.market import Quote
 from grodtd.domain.notes import Note
 from grodtd.domain.orders import ExecutionReport
 from grodtd.domain.outcome import NOTHING_HAPPENED, Outcome
+from grodtd.execution import snapshot
 from grodtd.ports import Broker, Clock, Journal
 from grodtd.runtime.dispatcher import Dispatcher
 from grodtd.runtime.governor import Governor
 from grodtd.runtime.reconciler import Findings, Reconciler
+from grodtd.runtime.recovery import SNAPSHOT_EVERY, SnapshotKeeper
 from grodtd.runtime.turn import Turn
 
 NS = 1_000_000_000
@@ -46,8 +48,13 @@ class Runner:
         request_timeout_s: float = 2.0,
         reconcile_every_s: float = 5.0,
         commit_retry_s: float = 1.0,
+        snapshots: SnapshotKeeper | None = None,
+        snapshot_every: int = SNAPSHOT_EVERY,
     ) -> None:
-        """`turn` must write to `journal`. Nothing runs before `start`."""
+        """`turn` must write to `journal`. Nothing runs before `start`.
+
+        `snapshots` keeps the engine's state every `snapshot_every` records; None: a restart folds the whole journal.
+        """
         self.turn, self.broker, self.journal, self.clock = turn, broker, journal, clock
         self.dispatcher = Dispatcher(
             broker, clock, self._deliver, self._orders_of, governor=governor, timeout_s=request_timeout_s
@@ -76,6 +83,10 @@ class Runner:
         self._commit: asyncio.Task[None] | None = None
         self._compare = asyncio.Event()
         self._dead = False
+        self.snapshot_error: str = ""
+        """Why the last snapshot could not be kept; empty when it was. A restart then folds more, and loses nothing."""
+        self._snapshots, self._snapshot_every = snapshots, snapshot_every
+        self._snapshot: asyncio.Task[None] | None = None
 
     async def start(self, *facts: Event) -> None:
         """Fold in what the engine lives under, then listen, compare and act. Returns when the first facts are durable.
@@ -107,6 +118,8 @@ class Runner:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.dispatcher.stop()
+        if self._snapshot is not None:
+            await self._snapshot
         for queue in self._followers:
             queue.put_nowait(None)
 
@@ -126,8 +139,9 @@ class Runner:
         self._dead = True
         for task in (*self._tasks, *self.dispatcher.tasks()):
             task.cancel()
-        if self._commit is not None:
-            self._commit.cancel()
+        for under_way in (self._commit, self._snapshot):
+            if under_way is not None:
+                under_way.cancel()
 
     # -- ports.Core -----------------------------------------------------------------------------------------
 
@@ -151,6 +165,25 @@ class Runner:
             self.dispatcher.release()
             self.ready.set()
         return found
+
+    async def keep_snapshot(self) -> None:
+        """Keep the engine's state as it is now, so that a restart need not fold what led to it.
+
+        Its values are frozen: they are put into bytes and written beside the loop while facts go on arriving.
+        """
+        state, turn = snapshot.snapshot(self.turn.engine), self.turn
+        if self._snapshots is None or not turn.sequence:
+            return
+        turn.snapshot_seq = turn.sequence
+        try:
+            await self._snapshots.save_snapshot(
+                lambda: snapshot.encode(state), seq=turn.sequence, ts_ns=turn.ts_ns, layout=snapshot.layout()
+            )
+            self.snapshot_error = ""
+        except (OSError, GrodtdError) as error:  # whoever commits meets it too, and knows what follows from it
+            self.snapshot_error = str(error)
+        finally:
+            self._snapshot = None
 
     # -- ports.Views ----------------------------------------------------------------------------------------
 
@@ -184,6 +217,9 @@ class Runner:
         for observe in self.observers:
             observe(event, outcome, self.turn.sequence)
         self._arm_timer()
+        due = self.turn.sequence - self.turn.snapshot_seq >= self._snapshot_every
+        if due and self._snapshots is not None and self._snapshot is None:
+            self._snapshot = asyncio.get_running_loop().create_task(self.keep_snapshot(), name="snapshot")
         return outcome
 
     def _deliver(self, event: Event) -> None:

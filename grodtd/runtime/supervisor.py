@@ -181,6 +181,7 @@ class Supervisor:
             if future.exception() is not None:
                 self._tell.warning("request_failed", error=str(future.exception()))
         await self._runner.stop()
+        await self._runner.keep_snapshot()
         try:
             await self._journal.close()
         except OSError as error:

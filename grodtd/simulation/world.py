@@ -31,7 +31,7 @@ from grodtd.domain.orders import ExecutionReport, Leg, NewOrder, OrderStatus, Or
 from grodtd.domain.policy import BracketOrdersPolicy, Policy, ProtectionPolicy
 from grodtd.ports import Journal, Record
 from grodtd.runtime.clocks import LoopClock
-from grodtd.runtime.recovery import recover
+from grodtd.runtime.recovery import Remembered, SnapshotKeeper, recover
 from grodtd.runtime.runner import Runner
 from grodtd.simulation.checkers import Checker, Position
 from grodtd.simulation.faults import Fault, Faults
@@ -47,7 +47,11 @@ STEP_S = 0.25
 ENTRIES_UNTIL_S = 140.0
 
 
-class CrashableJournal(Journal, Protocol):
+SNAPSHOT_EVERY = 25
+"""Records from one snapshot to the next: so often that most deaths are recovered from with one."""
+
+
+class CrashableJournal(Journal, Remembered, SnapshotKeeper, Protocol):
     """A journal one process holds."""
 
     def crash(self) -> object:
@@ -102,6 +106,13 @@ class _SlowJournal:
         self._world.boundary("commit")
         await self._inner.commit()
         self._world.boundary("committed")
+
+    async def save_snapshot(self, payload: Callable[[], bytes], *, seq: int, ts_ns: int, layout: int) -> None:
+        """Keep the state after a record; fails while the disk is full."""
+        await self.commit()
+        self._world.boundary("snapshot")
+        await self._inner.save_snapshot(payload, seq=seq, ts_ns=ts_ns, layout=layout)
+        self._world.boundary("snapshot kept")
 
     def crash(self) -> object:
         """Lose what was not committed."""
@@ -342,9 +353,11 @@ class World:
     # -- our process ----------------------------------------------------------------------------------------
 
     async def _boot(self) -> None:
-        journal = _SlowJournal(self.disk.open(), self)
-        turn = recover(list(self.disk.records), journal.append)
-        runner = Runner(turn, self.link.open_session(), journal, self.clock)
+        disk = self.disk.open()
+        journal = _SlowJournal(disk, self)
+        turn = recover(disk, journal.append)
+        session = self.link.open_session()
+        runner = Runner(turn, session, journal, self.clock, snapshots=journal, snapshot_every=SNAPSHOT_EVERY)
         if self._mutant is not None:
             self._mutant(runner)
         now_ns = self.clock.now_ns()

@@ -50,9 +50,9 @@ async def live(socket: str, journal_path: str) -> None:
     """Take up where the journal ends, and look after entries until killed or the venue hangs up."""
     clock = SystemClock()
     journal = SqlJournal(journal_path, account="kills", holder="the worker", now_ns=clock.now_ns())
-    turn = recover(journal.read(), journal.append)
+    turn = recover(journal, journal.append)
     broker = await RemoteBroker.connect(socket)
-    runner = Runner(turn, broker, journal, clock, reconcile_every_s=0.5)
+    runner = Runner(turn, broker, journal, clock, reconcile_every_s=0.5, snapshots=journal, snapshot_every=50)
     runner.on_mishap(lambda event, error: say(f"mishap {error!r} at {event!r}"))
     now_ns = clock.now_ns()
     await runner.start(
