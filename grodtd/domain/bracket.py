@@ -103,6 +103,8 @@ class LegOrder(msgspec.Struct, frozen=True, gc=False):
     copy_refused: bool = False
     """A second copy of it was refused: no third is sent, the first one's fate is waited out."""
     reason: str = ""
+    rung: int = 0
+    """Of a target, or of the stop linked with it: which scale-out step it is for, nearest first."""
 
     @property
     def cum_qty(self) -> Decimal:
@@ -202,6 +204,14 @@ class ExitState(StrEnum):
     """Everything resting goes, then a marketable exit sells what is open."""
 
 
+class Rung(msgspec.Struct, frozen=True, gc=False):
+    """One target of several: a part of the position, and where it is sold; the last one takes what is left over."""
+
+    fraction: Decimal
+    px: Decimal | None
+    """None: this part has no target."""
+
+
 class Levels(msgspec.Struct, frozen=True, gc=False):
     """The plan of a trade, fixed when its first unit filled. Prices in quote currency per unit."""
 
@@ -241,6 +251,28 @@ class Bracket(msgspec.Struct, frozen=True, gc=False):
     levels: Levels | None = None
     stop_px: Decimal | None = None
     target_px: Decimal | None = None
+    """The next target: of several, the nearest that is not sold out."""
+    rungs: tuple[Rung, ...] = ()
+    """Targets in force, nearest first, where there is more than one, or none for a part; else empty."""
+    stop_why: str = "stop"
+    """What the stop in force is called when it is hit: stop, trail, breakeven or lock."""
+    best_px: Decimal | None = None
+    """Best exit-side price since entry, as far as it mattered; only kept where the stop may move."""
+    atr_px: Decimal | None = None
+    """The latest ATR told with a closed bar."""
+    bars_held: int = 0
+    """Closed bars since the entry's, where bars are told."""
+    filled_ns: int = 0
+    """When its levels were set: with the first fill whose price was told."""
+    moved_ns: int = 0
+    """When the stop last moved by its rules."""
+    move_at_ns: int | None = None
+    """A better stop is due, and waits for this moment: moves are not made closer together than the policy says."""
+    leave_at_ns: int | None = None
+    """When the trade has had its time, and why is `leave_why`."""
+    leave_why: str = ""
+    held_stop_px: Decimal | None = None
+    """While the venue is asked to move the stop nearer: the level that is held until it has; None: `stop_px`."""
     given_stop_px: Decimal | None = None
     given_target_px: Decimal | None = None
     reading: VolatilityReading | None = None
@@ -264,11 +296,15 @@ class Bracket(msgspec.Struct, frozen=True, gc=False):
     stop_failures: int = 0
     stop_failed_ns: int = 0
     """When the stop was last refused or taken away."""
+    denied_stops: int = 0
+    """Stops the venue held and then did not know, since it last admitted one."""
     stop_retry_at_ns: int | None = None
     target_failures: int = 0
     target_retry_at_ns: int | None = None
     take_generation: int = 0
     """Target generation in use when the present TAKE began: a higher one means its order was sent."""
+    taking_px: Decimal | None = None
+    """Of several targets, where the one the present TAKE is for stands."""
     local_stop_until_ns: int | None = None
     """While set, the stop is watched here because the venue refuses it; at this time we leave."""
     entry_deadline_ns: int | None = None

@@ -204,6 +204,44 @@ class EntriesPaused(msgspec.Struct, frozen=True, tag=True, gc=False):
     ts_received_ns: int = 0
 
 
+class BarsClosed(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """Bars of one symbol closed: what trailing stops and bar counts live by. Prices are each side's exit price.
+
+    More than one bar may be told as one where those between moved nothing: a replay does, to one bracket at a time.
+    """
+
+    symbol: str
+    bid_high: Decimal
+    """Best bid of the last bar: what a long could have got."""
+    bid_close: Decimal
+    ask_low: Decimal
+    """Best ask of the last bar: what a short could have got."""
+    ask_close: Decimal
+    best_bid: Decimal | None = None
+    """Best bid of all the bars told here, if more than one."""
+    best_ask: Decimal | None = None
+    bars: int = 1
+    """How many closed."""
+    atr_px: Decimal | None = None
+    """The ATR up to and with the last of them; None: not known."""
+    interval_s: int = 0
+    """Their length, seconds; 0: whatever the run's bars are."""
+    bracket_id: str = ""
+    """The only bracket this is told to; empty: all that live by bars of this symbol and length."""
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class SessionsLoaded(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """When a symbol's market closes: ends of its sessions, nanoseconds since the epoch, oldest first."""
+
+    symbol: str
+    ends_ns: tuple[int, ...]
+    weekend_ns: tuple[int, ...]
+    """Those of them after which it stays closed for two days or more."""
+    ts_received_ns: int = 0
+
+
 class EntriesResumed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """New brackets are welcome again."""
 
@@ -228,6 +266,8 @@ Event = (
     | PositionReported
     | LinkStatus
     | Quote
+    | BarsClosed
+    | SessionsLoaded
     | TimerFired
     | LevelsChangeRequested
     | ReleaseRequested

@@ -10,7 +10,8 @@ from enum import StrEnum
 
 import msgspec
 
-from grodtd.domain.money import ONE
+from grodtd.domain.money import ONE, ZERO
+from grodtd.domain.risk import SizingPolicy
 
 NS_PER_S = 1_000_000_000
 
@@ -121,8 +122,135 @@ class ProtectionPolicy(msgspec.Struct, frozen=True):
     clock_skew_s: Decimal = Decimal("0.5")
     read_lag_s: Decimal = Decimal("1.5")
     """How old the venue's answers may be: 'not found' needs at least this age."""
+    other_stop_type_after: int = 2
+    """Failures of a stop after which one attempt is made with the other stop type; 0: never."""
+    max_denied_stops: int = 2
+    """Stops of one bracket the venue held and then denied knowing: beyond that none is sent until it admits one."""
+    naked_alarm_s: Decimal = Decimal(2)
+    """A position without its whole protection for this long is an alarm; again at 4, 9, 16 ... times that."""
     max_stops: int = 5
     """More additive stops than this on one bracket are merged when the venue can amend."""
+
+
+class TrailMethod(StrEnum):
+    """What the distance of a trailing stop is measured in."""
+
+    ATR = "atr"
+    """ATRs behind the best price of each bar (or quote)."""
+    CHANDELIER = "chandelier"
+    """ATRs behind the best price since entry: tightens by itself when the ATR falls."""
+    PERCENT = "percent"
+    """A fraction of the best price."""
+    DISTANCE = "distance"
+    """Price units."""
+    TICKS = "ticks"
+
+
+class TrailAtr(StrEnum):
+    """Which ATR a trailing stop is measured with."""
+
+    ENTRY = "entry"
+    CURRENT = "current"
+
+
+class RatchetOn(StrEnum):
+    """When a stop may move: at each bar's close, or with every quote."""
+
+    BAR_CLOSE = "bar_close"
+    QUOTE = "quote"
+
+
+class RatchetPolicy(msgspec.Struct, frozen=True):
+    """How stops move, whatever moves them: trailing, break-even, profit locks. They only ever move nearer."""
+
+    on: RatchetOn = RatchetOn.BAR_CLOSE
+    """At bar closes a live stop moves as a replay over bars says it would."""
+    step_ticks: int = 1
+    """A stop moves by at least so many ticks."""
+    min_interval_s: Decimal = ONE
+    """With quotes: no two moves closer together than this; what came between is not forgotten."""
+
+
+class TrailingPolicy(msgspec.Struct, frozen=True):
+    """A stop that follows the best price since entry."""
+
+    method: TrailMethod | None = None
+    """None: no trailing."""
+    amount: Decimal = Decimal(3)
+    """ATRs, a fraction of the price, price units or ticks, as the method says."""
+    atr: TrailAtr = TrailAtr.ENTRY
+    activate_at_r: Decimal = ZERO
+    """Begin once the best price is so many initial risks in profit; 0: at once."""
+    activate_px: Decimal | None = None
+    """Begin once the best price has reached this one, too."""
+
+
+class BreakEvenPolicy(msgspec.Struct, frozen=True):
+    """Move the stop to where the trade costs nothing, once it has gone well."""
+
+    at_r: Decimal | None = None
+    """Initial risks in profit at which the stop moves; None: never."""
+    offset_ticks: int = 0
+    """Ticks beyond break-even, to the winning side."""
+    plus_fees: bool = True
+    """Count the fees of both sides in: the exit then pays for them."""
+
+
+class LockStep(msgspec.Struct, frozen=True):
+    """At `at_r` initial risks in profit the stop moves to `lock_r` of them."""
+
+    at_r: Decimal
+    lock_r: Decimal
+
+
+class Rest(StrEnum):
+    """What becomes of the part no scale-out step takes."""
+
+    TARGET = "target"
+    """It goes to the ratio's target."""
+    RUN = "run"
+    """It has no target: a stop, a time or a signal ends it."""
+
+
+class ScaleStep(msgspec.Struct, frozen=True):
+    """Sell `fraction` of the position at a price, or so many initial risks in profit."""
+
+    fraction: Decimal
+    at_r: Decimal | None = None
+    px: Decimal | None = None
+
+
+class ScaleOutPolicy(msgspec.Struct, frozen=True):
+    """Targets in steps, each with a quantity of its own; the stop is always for what is open."""
+
+    steps: tuple[ScaleStep, ...] = ()
+    rest: Rest = Rest.TARGET
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is one target, for everything."""
+        return not self.steps and self.rest is Rest.TARGET
+
+
+class TimeExitPolicy(msgspec.Struct, frozen=True):
+    """When a trade has had its time."""
+
+    after_bars: int | None = None
+    """Leave at the close of this bar after the entry bar."""
+    after_s: Decimal | None = None
+    """Leave so long after the first fill, seconds."""
+    unprofitable_after_bars: int | None = None
+    """Leave at the close of this bar after the entry bar, and any later one, that is not in profit."""
+    at_session_end: bool = False
+    before_weekend: bool = False
+    """Leave at the end of the last session before the market is closed for two days or more."""
+    session_end_lead_s: Decimal = Decimal(60)
+    """How long before the session's end to leave, live; a replay leaves at the close of the session's last bar."""
+
+    @property
+    def counts_bars(self) -> bool:
+        """Whether bars must be told."""
+        return self.after_bars is not None or self.unprofitable_after_bars is not None
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -133,6 +261,24 @@ class Policy(msgspec.Struct, frozen=True):
     atr: AtrPolicy = AtrPolicy()
     bracket_orders: BracketOrdersPolicy = BracketOrdersPolicy()
     protection: ProtectionPolicy = ProtectionPolicy()
+    sizing: SizingPolicy = SizingPolicy()
+    ratchet: RatchetPolicy = RatchetPolicy()
+    trailing: TrailingPolicy = TrailingPolicy()
+    break_even: BreakEvenPolicy = BreakEvenPolicy()
+    profit_lock: tuple[LockStep, ...] = ()
+    scale_out: ScaleOutPolicy = ScaleOutPolicy()
+    time_exit: TimeExitPolicy = TimeExitPolicy()
+
+    @property
+    def moves_stop(self) -> bool:
+        """Whether anything but a hand may move the stop."""
+        return self.trailing.method is not None or self.break_even.at_r is not None or bool(self.profit_lock)
+
+    @property
+    def wants_bars(self) -> bool:
+        """Whether its brackets must be told of closed bars."""
+        at_close = self.moves_stop and self.ratchet.on is RatchetOn.BAR_CLOSE
+        return at_close or self.trailing.atr is TrailAtr.CURRENT or self.time_exit.counts_bars
 
     @property
     def fingerprint(self) -> str:

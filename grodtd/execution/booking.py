@@ -91,6 +91,8 @@ def _take_in_one(step: Step, bracket: Bracket, terms: Terms, before: LegOrder, f
     if after is not before:
         bracket = with_order(bracket, before, after)
         _tell(step, before, after, fact)
+        if bracket.denied_stops and before.state is OrderState.LOST is not after.state and after.leg is Leg.STOP:
+            bracket = replace(bracket, denied_stops=0)  # the venue admits it
     if after.state not in ALIVE:
         if before.state in ALIVE and after.state is not OrderState.FILLED:
             return leg_lost(step, bracket, terms, before, after, fact)

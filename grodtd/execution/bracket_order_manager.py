@@ -16,13 +16,13 @@ from msgspec.structs import replace
 from grodtd.domain.bracket import ALIVE, ENDED, Bracket, Execution, ExitState, LegOrder, OrderState, Phase
 from grodtd.domain.commands import Reconcile
 from grodtd.domain.errors import Surprise
-from grodtd.domain.events import BracketRequested, FlattenRequested
+from grodtd.domain.events import BarsClosed, BracketRequested, FlattenRequested
 from grodtd.domain.market import VolatilityReading
 from grodtd.domain.money import ZERO
 from grodtd.domain.notes import NoteKind, Severity
 from grodtd.domain.orders import Leg, OrderType
 from grodtd.domain.policy import NS_PER_S, Plan, seconds_ns
-from grodtd.execution import exit_orders
+from grodtd.execution import exit_orders, exit_rules
 from grodtd.execution.booking import take_in
 from grodtd.execution.coverage import Coverage, entry_px, is_through, measure
 from grodtd.execution.ladder import STOP_HIT, leave
@@ -310,7 +310,13 @@ class BracketOrderManager:
 
     def touched(self, step: Step, bracket: Bracket, terms: Terms, touch: Touch, px: Decimal) -> Bracket:
         """The market reached a level watched here."""
+        if touch is Touch.MOVE:
+            return self.settle(step, exit_rules.quoted(step, bracket, terms, px), terms)
         return self.settle(step, replace(bracket, last_px=px, last_px_ns=step.now_ns), terms, touch)
+
+    def bars(self, step: Step, bracket: Bracket, terms: Terms, event: BarsClosed) -> Bracket:
+        """Bars closed: the trade's own rules have their say."""
+        return self.settle(step, exit_rules.bars_closed(step, bracket, terms, event), terms)
 
     def timer(self, step: Step, bracket: Bracket, terms: Terms) -> Bracket:
         """A deadline of this bracket has come: see what is owed now."""
@@ -325,7 +331,7 @@ class BracketOrderManager:
                 bracket = exit_orders.cancel_all(step, bracket, Leg.ENTRY)
         if bracket.reconcile_at_ns is not None and now_ns >= bracket.reconcile_at_ns:
             bracket = self.ask_to_reconcile(step, bracket)
-        return self.settle(step, bracket, terms)
+        return self.settle(step, exit_rules.on_time(step, bracket, terms), terms)
 
     def ask_to_reconcile(self, step: Step, bracket: Bracket) -> Bracket:
         """Ask for a frozen bracket to be compared with the venue, now and again until it was."""
@@ -352,8 +358,13 @@ class BracketOrderManager:
             was_target_px=bracket.target_px,
             reason=reason or None,
         )
+        bracket = replace(bracket, denied_stops=0)  # a hand wants one sent, whatever may rest
         if target_px != bracket.target_px:
             bracket = replace(bracket, target_failures=0, target_retry_at_ns=None)
+            if bracket.rungs:
+                bracket = exit_rules.move_target(bracket, target_px)
+        if stop_px != bracket.stop_px:
+            bracket = replace(bracket, stop_why=STOP_HIT, held_stop_px=None)
         return replace(bracket, stop_px=stop_px, target_px=target_px)
 
     def reduced_elsewhere(self, step: Step, bracket: Bracket, terms: Terms, quantity: Decimal) -> Bracket:
@@ -382,6 +393,8 @@ class BracketOrderManager:
         if bracket.levels is None:
             bracket = _plan(step, bracket, terms)
         cover = measure(bracket, terms)
+        if bracket.rungs:
+            bracket = exit_rules.next_target(bracket, terms, cover)
         meaning = classify(bracket, terms, cover)
         row = TABLE.get((bracket.phase, meaning))
         if bracket.frozen_reason and meaning is not M.HELD:
@@ -395,6 +408,8 @@ class BracketOrderManager:
             phase = Phase.EXITING
         if phase is not bracket.phase:
             bracket = replace(bracket, phase=phase, closed_ns=bracket.closed_ns if phase in ENDED else None)
+        if bracket.held_stop_px is not None:
+            bracket = exit_rules.held_again(bracket)
         return time_window(step, bracket, terms, cover if bracket.orders is orders else measure(bracket, terms))
 
 
@@ -456,6 +471,8 @@ def _plan(step: Step, bracket: Bracket, terms: Terms) -> Bracket:
         ratio_from=_source(decision.ratio) if decision.ratio is not None else None,
         remarks="; ".join(decision.remarks) or None,
     )
+    if terms.rules:
+        bracket = exit_rules.begin(step, bracket, terms)
     if decision.stop_is_hit:
         return leave(step, bracket, STOP_HIT, "the stop given is not on the losing side of the entry")
     if bracket.last_px is not None and is_through(bracket.side, bracket.last_px, levels.stop_px):
@@ -481,6 +498,8 @@ def next_deadline_ns(bracket: Bracket, terms: Terms, now_ns: int) -> int | None:
         bracket.exit_retry_at_ns,
         bracket.local_stop_until_ns,
         bracket.reconcile_at_ns,
+        bracket.leave_at_ns,
+        bracket.move_at_ns,
         next_alarm_ns(bracket, terms),
     ):
         if at_ns is not None and at_ns > now_ns and (due_ns is None or at_ns < due_ns):

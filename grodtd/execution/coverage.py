@@ -84,11 +84,12 @@ def untold_fee(order: LegOrder, rate: Decimal) -> Decimal:
 
 def is_valid_stop(order: LegOrder, bracket: Bracket) -> bool:
     """Whether a stop order stands at or tighter than the bracket's level; a worse price is no cover (S4)."""
-    if order.stop_px is None or bracket.stop_px is None:
+    level_px = bracket.stop_px if bracket.held_stop_px is None else bracket.held_stop_px
+    if order.stop_px is None or level_px is None:
         return False
     if bracket.side is Side.BUY:
-        return order.stop_px >= bracket.stop_px
-    return order.stop_px <= bracket.stop_px
+        return order.stop_px >= level_px
+    return order.stop_px <= level_px
 
 
 def is_through(side: Side, px: Decimal, stop_px: Decimal) -> bool:

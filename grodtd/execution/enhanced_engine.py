@@ -16,6 +16,7 @@ from grodtd.domain.capabilities import Capabilities
 from grodtd.domain.commands import Command
 from grodtd.domain.errors import Refused, Surprise
 from grodtd.domain.events import (
+    BarsClosed,
     BracketReconciled,
     BracketRequested,
     CapabilitiesLearned,
@@ -32,6 +33,7 @@ from grodtd.domain.events import (
     RequestNotSent,
     RequestRefused,
     RequestUnknown,
+    SessionsLoaded,
     TimerFired,
 )
 from grodtd.domain.ids import check_bracket_id
@@ -41,11 +43,12 @@ from grodtd.domain.notes import Note, NoteKind, Severity
 from grodtd.domain.orders import ExecutionReport, Leg, OrderReport, OrderType
 from grodtd.domain.outcome import NOTHING_HAPPENED, Outcome
 from grodtd.domain.policy import Plan, Policy
+from grodtd.execution import exit_rules
 from grodtd.execution.booking import take_in_quantities
 from grodtd.execution.bracket_order_manager import BracketOrderManager, next_deadline_ns
 from grodtd.execution.coverage import measure
 from grodtd.execution.holdings import Doubt, Held, in_motion, judge, net_of
-from grodtd.execution.ladder import demote, target_given_up
+from grodtd.execution.ladder import demote, stops_denied, target_given_up
 from grodtd.execution.oco_emulator import Touch
 from grodtd.execution.order_lifecycle import OrderFact
 from grodtd.execution.placement import choose_plan
@@ -85,6 +88,10 @@ class Engine:
         """Brackets with a reduce-only pair, by symbol."""
         self._watching: dict[str, None] = {}
         """Brackets with a level in the book, or that had one."""
+        self._wants_bars: dict[str, dict[str, None]] = {}
+        """Brackets that live by closed bars, by symbol, oldest first."""
+        self._sessions: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+        """Ends of sessions, and those before a weekend, by symbol."""
         self._manager = BracketOrderManager()
 
     # -- what anybody may read ------------------------------------------------------------------------------
@@ -120,9 +127,12 @@ class Engine:
         terms = self._terms.get(key)
         if terms is None:
             policy = self._policies_in_use[bracket.policy_fingerprint]
-            terms = Terms.of(policy, self._instruments[bracket.symbol], self._capabilities)
-            self._terms[key] = terms
+            terms = self._terms[key] = self._new_terms(policy, self._instruments[bracket.symbol])
         return terms
+
+    def _new_terms(self, policy: Policy, instrument: Instrument) -> Terms:
+        sessions = self._sessions.get(instrument.symbol, ((), ()))
+        return Terms.of(policy, instrument, self._capabilities, sessions)
 
     def forget(self, bracket_id: str) -> None:
         """Drop an ended bracket from memory; its story is in the journal. A living one is kept."""
@@ -152,6 +162,8 @@ class Engine:
             return self._request(event)  # type: ignore[arg-type]
         if kind is TimerFired:
             return self._timer(event)  # type: ignore[arg-type]
+        if kind is BarsClosed:
+            return self._bars(event)  # type: ignore[arg-type]
         if isinstance(event, FlattenRequested | ReleaseRequested | LevelsChangeRequested):
             return self._by_hand(event)
         if isinstance(event, BracketReconciled):
@@ -170,6 +182,9 @@ class Engine:
             self._terms.clear()
         elif isinstance(event, CapabilitiesLearned):
             self._capabilities = event.capabilities
+            self._terms.clear()
+        elif isinstance(event, SessionsLoaded):
+            self._sessions[event.symbol] = (event.ends_ns, event.weekend_ns)
             self._terms.clear()
         elif isinstance(event, EntriesPaused):
             self._paused = event.reason or "paused by the operator"
@@ -224,7 +239,7 @@ class Engine:
         key = (fingerprint, event.symbol)
         terms = self._terms.get(key)
         if terms is None:
-            terms = self._terms[key] = Terms.of(policy, instrument, self._capabilities)
+            terms = self._terms[key] = self._new_terms(policy, instrument)
         step = Step(event.ts_received_ns, bracket_id)
         begun = self._manager.open(step, terms, event, plan, why)
         if event.entry_client_order_id:
@@ -410,6 +425,33 @@ class Engine:
             notes.extend(outcome.notes)
         return Outcome(tuple(commands), tuple(notes)) if changed else NOTHING_HAPPENED
 
+    def _bars(self, event: BarsClosed) -> Outcome:
+        """Tell closed bars to the brackets that live by them: one, or all of the symbol whose bars are that long."""
+        commands: list[Command] = []
+        notes: list[Note] = []
+        changed = False
+        for bracket_id in tuple(self._wants_bars.get(event.symbol, ())):
+            bracket = self._brackets[bracket_id]
+            terms = self.terms(bracket)
+            if event.bracket_id:
+                if bracket_id != event.bracket_id:
+                    continue
+            elif event.interval_s not in (0, terms.policy.atr.interval_s) or event.ts_event_ns < bracket.filled_ns:
+                continue  # the bar its entry filled in is not one of its own
+            step = Step(event.ts_received_ns, bracket_id)
+            try:
+                after = self._manager.bars(step, bracket, terms, event)
+            except Surprise as surprise:
+                outcome = self._freeze(bracket, terms, event.ts_received_ns, surprise)
+            else:
+                if after == bracket:
+                    continue
+                outcome = self._keep(step, bracket, after, terms)
+            changed = True
+            commands.extend(outcome.commands)
+            notes.extend(outcome.notes)
+        return Outcome(tuple(commands), tuple(notes)) if changed else NOTHING_HAPPENED
+
     def _timer(self, event: TimerFired) -> Outcome:
         now_ns = event.ts_received_ns
         commands: list[Command] = []
@@ -479,11 +521,18 @@ class Engine:
             self._pairs.setdefault(after.symbol, {})[bracket_id] = None
         elif after.symbol in self._pairs:
             self._pairs[after.symbol].pop(bracket_id, None)
+        if terms.wants_bars:
+            if is_open and after.levels is not None:
+                self._wants_bars.setdefault(after.symbol, {})[bracket_id] = None
+            elif not is_open:
+                self._wants_bars.get(after.symbol, {}).pop(bracket_id, None)
         stop_px, target_px = _watched_levels(after, terms, step.now_ns)
-        if stop_px is not None or target_px is not None or bracket_id in self._watching:
+        move_px = exit_rules.watched_px(after, terms) if terms.rules else None
+        if not (stop_px is target_px is move_px is None) or bracket_id in self._watching:
             self._watching[bracket_id] = None
             self._book.watch(after.symbol, bracket_id, after.side, Touch.STOP, stop_px)
             self._book.watch(after.symbol, bracket_id, after.side, Touch.TARGET, target_px)
+            self._book.watch(after.symbol, bracket_id, after.side, Touch.MOVE, move_px)
             if not is_open:
                 del self._watching[bracket_id]
         due_ns = next_deadline_ns(after, terms, step.now_ns)
@@ -517,6 +566,7 @@ def _watched_levels(bracket: Bracket, terms: Terms, now_ns: int) -> tuple[Decima
     if bracket.exits is not ExitState.GUARD:
         return (stop_px if alive and resting else bracket.stop_px), None
     refused = bracket.stop_retry_at_ns is not None or bracket.local_stop_until_ns is not None
+    refused = refused or stops_denied(bracket, terms)
     if refused or not alive or not sure:
         stop_px = bracket.stop_px
     if bracket.plan in _LOCAL_TARGET and not (target or bracket.frozen_reason or target_given_up(bracket, terms)):

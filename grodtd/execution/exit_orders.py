@@ -14,7 +14,7 @@ from grodtd.domain.ids import client_order_id
 from grodtd.domain.money import ZERO, ceil_to, floor_to
 from grodtd.domain.notes import NoteKind
 from grodtd.domain.orders import Leg, NewOrder, OrderType, Side, TimeInForce
-from grodtd.domain.policy import NS_PER_S, Plan
+from grodtd.domain.policy import NS_PER_S, Plan, ProtectionPolicy
 from grodtd.execution.coverage import Coverage, venue_ends
 from grodtd.execution.order_lifecycle import ask_cancel, ask_replace
 from grodtd.execution.terms import Step, Terms
@@ -22,8 +22,6 @@ from grodtd.execution.terms import Step, Terms
 VALID_FOR_NS = 5 * NS_PER_S
 """How long a request stays good where the venue can drop late ones (DESIGN section 6)."""
 BPS = Decimal(10_000)
-OTHER_TYPE_AFTER = 2
-"""Failures of a stop after which its next attempt is of the other type."""
 FRESH_NS = 5 * NS_PER_S
 """A last price older than this is no price to put a collar round."""
 
@@ -35,7 +33,7 @@ def with_order(bracket: Bracket, old: LegOrder, new: LegOrder) -> Bracket:
     return replace(bracket, orders=tuple(new if order is old else order for order in bracket.orders))
 
 
-def _leg(leg: Leg, order: NewOrder, now_ns: int, linked_id: str = "") -> LegOrder:
+def _leg(leg: Leg, order: NewOrder, now_ns: int, linked_id: str = "", rung: int = 0) -> LegOrder:
     return LegOrder(
         leg=leg,
         client_order_id=order.client_order_id,
@@ -50,6 +48,7 @@ def _leg(leg: Leg, order: NewOrder, now_ns: int, linked_id: str = "") -> LegOrde
         sent_ns=now_ns,
         asked_ns=now_ns,
         valid_until_ns=order.valid_until_ns,
+        rung=rung,
     )
 
 
@@ -65,16 +64,18 @@ def _reduces(terms: Terms) -> bool:
 def stop_order(bracket: Bracket, terms: Terms, client_id: str, quantity: Decimal, now_ns: int) -> NewOrder:
     """Describe a stop for `quantity` at the level in force.
 
-    A stop-limit where the venue has nothing better, and where it refused plain stops twice (rule 2: another type).
+    A stop-limit where the venue has nothing better, and once after it failed plain stops again (rule 2: another type).
     """
     side = bracket.side.opposite
     stop_px = bracket.stop_px
     assert stop_px is not None
     limit_px = None
     order_type = OrderType.STOP
-    if terms.capabilities.stop_orders is StopOrders.LIMIT or bracket.stop_failures == OTHER_TYPE_AFTER:
+    protection = terms.policy.protection
+    other = 0 < protection.other_stop_type_after == bracket.stop_failures
+    if other or terms.capabilities.stop_orders is StopOrders.LIMIT:
         order_type = OrderType.STOP_LIMIT
-        limit_px = collared(side, stop_px, terms.policy.protection.stop_limit_bps, terms.instrument.tick_size)
+        limit_px = collared(side, stop_px, protection.stop_limit_bps, terms.instrument.tick_size)
     return NewOrder(
         client_order_id=client_id,
         symbol=bracket.symbol,
@@ -89,16 +90,23 @@ def stop_order(bracket: Bracket, terms: Terms, client_id: str, quantity: Decimal
 
 
 def target_order(
-    bracket: Bracket, terms: Terms, client_id: str, quantity: Decimal, now_ns: int, *, at_once: bool
+    bracket: Bracket,
+    terms: Terms,
+    client_id: str,
+    quantity: Decimal,
+    px: Decimal | None,
+    now_ns: int,
+    *,
+    at_once: bool,
 ) -> NewOrder:
-    """Describe a limit at the target: resting, or (`at_once`) taking what is there and no more."""
+    """Describe a limit at a target's price: resting, or (`at_once`) taking what is there and no more."""
     return NewOrder(
         client_order_id=client_id,
         symbol=bracket.symbol,
         side=bracket.side.opposite,
         order_type=OrderType.LIMIT,
         quantity=quantity,
-        limit_px=bracket.target_px,
+        limit_px=px,
         time_in_force=TimeInForce.IOC if at_once else TimeInForce.GTC,
         reduce_only=_reduces(terms),
         valid_until_ns=valid_until(terms, now_ns),
@@ -116,6 +124,22 @@ def collared(side: Side, px: Decimal, bps: Decimal, tick: Decimal) -> Decimal:
     return ceil_to(px * (1 + bps / BPS), tick)
 
 
+def collared_exit(
+    side: Side, last_px: Decimal | None, age_ns: int, attempt: int, policy: ProtectionPolicy, tick: Decimal
+) -> Decimal | None:
+    """Return the limit of a marketable exit, wider with each `attempt` (from 0); None: at market.
+
+    `last_px` is the last price on the exit side, `age_ns` old. Without a fresh one there is nothing to put a collar
+    round, and after `exit_collar_attempts` the collar has had its chance: a collar never blocks an exit.
+
+    >>> collared_exit(Side.SELL, Decimal(100), 0, 1, ProtectionPolicy(), Decimal("0.01"))
+    Decimal('99.00')
+    """
+    if last_px is None or age_ns > FRESH_NS or attempt >= policy.exit_collar_attempts:
+        return None
+    return collared(side, last_px, policy.exit_collar_bps * 2**attempt, tick)
+
+
 def place_stop(step: Step, bracket: Bracket, terms: Terms, quantity: Decimal) -> Bracket:
     """Send one more stop, for `quantity`."""
     generation = bracket.stop_generation + 1
@@ -131,13 +155,15 @@ def place_stop(step: Step, bracket: Bracket, terms: Terms, quantity: Decimal) ->
     return replace(bracket, orders=(*bracket.orders, leg), stop_generation=generation)
 
 
-def place_pair(step: Step, bracket: Bracket, terms: Terms, quantity: Decimal) -> Bracket:
-    """Send a stop and a target the venue links, each for `quantity`."""
+def place_pair(
+    step: Step, bracket: Bracket, terms: Terms, quantity: Decimal, px: Decimal | None, rung: int = 0
+) -> Bracket:
+    """Send a stop and a target (at `px`) the venue links, each for `quantity`."""
     stop_generation, target_generation = bracket.stop_generation + 1, bracket.target_generation + 1
     stop_id = client_order_id(bracket.bracket_id, "stop", stop_generation)
     target_id = client_order_id(bracket.bracket_id, "target", target_generation)
     stop = stop_order(bracket, terms, stop_id, quantity, step.now_ns)
-    target = target_order(bracket, terms, target_id, quantity, step.now_ns, at_once=False)
+    target = target_order(bracket, terms, target_id, quantity, px, step.now_ns, at_once=False)
     step.commands.append(SubmitOco(bracket.bracket_id, stop, target))
     step.tell(
         NoteKind.STOP_GROWN if bracket.stop_generation else NoteKind.STOP_PLACED,
@@ -148,8 +174,8 @@ def place_pair(step: Step, bracket: Bracket, terms: Terms, quantity: Decimal) ->
         linked_id=target_id,
     )
     legs = (
-        _leg(Leg.STOP, stop, step.now_ns, target_id),
-        _leg(Leg.TARGET, target, step.now_ns, stop_id),
+        _leg(Leg.STOP, stop, step.now_ns, target_id, rung),
+        _leg(Leg.TARGET, target, step.now_ns, stop_id, rung),
     )
     return replace(
         bracket,
@@ -159,11 +185,20 @@ def place_pair(step: Step, bracket: Bracket, terms: Terms, quantity: Decimal) ->
     )
 
 
-def place_target(step: Step, bracket: Bracket, terms: Terms, quantity: Decimal, *, at_once: bool) -> Bracket:
-    """Send a limit at the target, resting or at once."""
+def place_target(
+    step: Step,
+    bracket: Bracket,
+    terms: Terms,
+    quantity: Decimal,
+    px: Decimal | None,
+    rung: int = 0,
+    *,
+    at_once: bool,
+) -> Bracket:
+    """Send a limit at a target's price, resting or at once."""
     generation = bracket.target_generation + 1
     client_id = client_order_id(bracket.bracket_id, "target", generation)
-    order = target_order(bracket, terms, client_id, quantity, step.now_ns, at_once=at_once)
+    order = target_order(bracket, terms, client_id, quantity, px, step.now_ns, at_once=at_once)
     step.commands.append(SubmitOrder(bracket.bracket_id, order))
     step.tell(
         NoteKind.TARGET_PLACED,
@@ -172,7 +207,7 @@ def place_target(step: Step, bracket: Bracket, terms: Terms, quantity: Decimal, 
         target_px=order.limit_px,
         time_in_force=order.time_in_force.value,
     )
-    leg = _leg(Leg.TARGET, order, step.now_ns)
+    leg = _leg(Leg.TARGET, order, step.now_ns, rung=rung)
     return replace(bracket, orders=(*bracket.orders, leg), target_generation=generation)
 
 
@@ -181,12 +216,14 @@ def marketable(bracket: Bracket, terms: Terms, side: Side, client_id: str, quant
 
     Without a fresh price there is nothing to put a collar round: market at once. A collar never blocks an exit.
     """
-    protection = terms.policy.protection
-    limit_px = None
-    fresh = bracket.last_px is not None and now_ns - bracket.last_px_ns <= FRESH_NS
-    if fresh and bracket.last_px is not None and bracket.exit_attempts < protection.exit_collar_attempts:
-        bps = protection.exit_collar_bps * 2**bracket.exit_attempts
-        limit_px = collared(side, bracket.last_px, bps, terms.instrument.tick_size)
+    limit_px = collared_exit(
+        side,
+        bracket.last_px,
+        now_ns - bracket.last_px_ns,
+        bracket.exit_attempts,
+        terms.policy.protection,
+        terms.instrument.tick_size,
+    )
     return NewOrder(
         client_order_id=client_id,
         symbol=bracket.symbol,
@@ -336,8 +373,8 @@ def amend(
     return with_order(bracket, order, ask_replace(order, new, step.now_ns))
 
 
-def shrink(step: Step, bracket: Bracket, terms: Terms, leg: Leg, excess: Decimal) -> Bracket:
-    """Take `excess` units off the leg's resting orders, newest first: amend where the venue can, else cancel.
+def shrink(step: Step, bracket: Bracket, terms: Terms, leg: Leg, excess: Decimal, rung: int | None = None) -> Bracket:
+    """Take `excess` units off the leg's resting orders (of one rung), newest first: amend where the venue can, else cancel.
 
     A stop cancelled here is placed again, smaller, once its end is certain: where nothing can be amended there is
     no other way.
@@ -346,6 +383,8 @@ def shrink(step: Step, bracket: Bracket, terms: Terms, leg: Leg, excess: Decimal
         if excess <= 0:
             break
         if order.leg is not leg or not order.alive or order.cancel_wanted or order.pending is not None:
+            continue
+        if rung is not None and order.rung != rung:
             continue
         if venue_ends(bracket, order):
             continue
@@ -445,8 +484,8 @@ def _as_sent(bracket: Bracket, order: LegOrder) -> NewOrder:
     )
 
 
-def uses_pair(bracket: Bracket, terms: Terms, quantity: Decimal) -> bool:
+def uses_pair(bracket: Bracket, terms: Terms, quantity: Decimal, px: Decimal | None) -> bool:
     """Whether new cover of `quantity` comes as a linked pair: a short's target may be worth too little for one."""
-    if bracket.plan is not Plan.NATIVE_OCO or bracket.target_px is None:
+    if bracket.plan is not Plan.NATIVE_OCO or px is None:
         return False
-    return terms.instrument.sellable(quantity, bracket.target_px) > 0
+    return terms.instrument.sellable(quantity, px) > 0

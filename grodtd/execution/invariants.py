@@ -12,7 +12,7 @@ from grodtd.domain.money import ZERO
 from grodtd.domain.orders import Leg, TimeInForce
 from grodtd.domain.policy import Plan
 from grodtd.execution.coverage import Coverage, measure
-from grodtd.execution.ladder import STOP_HIT
+from grodtd.execution.ladder import STOP_HIT, stops_denied
 from grodtd.execution.levels import is_looser
 from grodtd.execution.naked_window import is_naked
 from grodtd.execution.terms import Terms
@@ -42,13 +42,13 @@ def violations(bracket: Bracket, terms: Terms) -> tuple[str, ...]:
     unexcused = _overcommitted(bracket, cover) - cover.going_qty
     if unexcused > 0:
         found.append(f"S2 {unexcused} more may sell than is open, and nobody asked it to go")
-    found += _unprotected(bracket, cover)
+    found += _unprotected(bracket, terms, cover)
     found += _unwanted(bracket, cover)
     found += _misnamed(bracket, cover)
     return tuple(found)
 
 
-def _unprotected(bracket: Bracket, cover: Coverage) -> list[str]:
+def _unprotected(bracket: Bracket, terms: Terms, cover: Coverage) -> list[str]:
     """L1: every open unit has an exit, or one was asked for, or waits for its time."""
     if not cover.sellable_qty or bracket.phase in ENDED:
         return []
@@ -60,6 +60,8 @@ def _unprotected(bracket: Bracket, cover: Coverage) -> list[str]:
     if bracket.exits is ExitState.TAKE:
         return [] if cover.exits_alive else ["L1 takes the target, and nothing was sent"]
     if bracket.plan is Plan.SYNTHETIC or bracket.stop_retry_at_ns is not None or cover.going_qty > 0:
+        return []
+    if stops_denied(bracket, terms):
         return []
     missing = cover.sellable_qty - cover.committed_qty
     return [f"L1 {missing} open units have no exit, and none was asked for"] if missing > 0 else []
@@ -202,7 +204,8 @@ def _identities(bracket: Bracket) -> list[str]:
         if len(living) > 1:
             found.append(f"S3 {' and '.join(living)} live at once")
     taking = [o for o in bracket.orders if o.leg is Leg.TARGET and o.alive and o.time_in_force is TimeInForce.IOC]
-    if len(taking) > 1 or (taking and bracket.plan is not Plan.PAIR_REDUCE_ONLY and _stop_lives(bracket)):
+    alone = bracket.plan is not Plan.PAIR_REDUCE_ONLY and not bracket.rungs  # of several, each sells its own part
+    if len(taking) > 1 or (taking and alone and _stop_lives(bracket)):
         found.append(f"S3 {taking[0].client_order_id} sells while another exit lives")
     return found
 

@@ -1,8 +1,8 @@
 """What losing a leg leads to. The legs are not alike: a lost target never touches the stop; a lost stop climbs.
 
 The ladder of a lost stop, each step bounded in time and visible: sent again after a delay that doubles; once as the
-other stop type; after `stop_retry_attempts` watched here as a local stop (while we keep trying); after
-`local_stop_s` of that, out at market. A stop refused because it would trigger at once is a stop that was hit: out at
+other stop type, after `other_stop_type_after` failures; after `stop_retry_attempts` watched here as a local stop (while
+we keep trying); after `local_stop_s` of that, out at market. A stop refused because it would trigger at once is a stop that was hit: out at
 once. Where the venue only says "not now" (a halt, a price band) or nothing left this house, nothing is wrong with
 the stop: it is watched here and tried again, and never a reason to sell.
 """
@@ -14,7 +14,8 @@ from grodtd.domain.events import RequestNotSent, RequestRefused
 from grodtd.domain.notes import NoteKind, Severity
 from grodtd.domain.orders import Leg, TimeInForce
 from grodtd.domain.policy import NS_PER_S, Plan
-from grodtd.execution.exit_orders import OTHER_TYPE_AFTER, linked, with_order
+from grodtd.execution.coverage import RESTING
+from grodtd.execution.exit_orders import linked, with_order
 from grodtd.execution.order_lifecycle import OrderFact
 from grodtd.execution.terms import Step, Terms
 
@@ -23,6 +24,7 @@ STOP_HIT = "stop"
 WOULD_TRIGGER = "would_trigger"
 UNSUPPORTED = "unsupported"
 HALTED = "halted"
+NO_INVENTORY = "insufficient_inventory"
 NOT_NOW = frozenset({HALTED, "price_band"})
 """Refusals that time or the market lifts: they do not climb the ladder."""
 SETTLED_NS = 120 * NS_PER_S
@@ -144,7 +146,10 @@ def _stop_lost(
     if isinstance(fact, RequestNotSent):
         return replace(bracket, stop_retry_at_ns=step.now_ns + terms.requery_ns)
     if after.state is OrderState.LOST:
-        return bracket  # that took its time already: the next one goes at once
+        # That took its time already: the next one goes at once, unless the venue denies what it holds.
+        return _denied(step, bracket, terms, after) if before.state in RESTING else bracket
+    if code == NO_INVENTORY and bracket.denied_stops:
+        return _denied(step, bracket, terms, after)  # something claims those units: the stop it denies
     settled = step.now_ns - bracket.stop_failed_ns > SETTLED_NS
     failures = 1 if settled else bracket.stop_failures + 1
     step.tell(
@@ -162,7 +167,8 @@ def _stop_lost(
         return bracket  # taken away once, by somebody or by the end of a day: put back at once
     bracket = replace(bracket, stop_retry_at_ns=step.now_ns + backoff_ns(terms.stop_retry_ns, failures))
     if code in NOT_NOW:
-        return replace(bracket, stop_failures=min(failures, OTHER_TYPE_AFTER - 1))
+        other_type_after = terms.policy.protection.other_stop_type_after
+        return replace(bracket, stop_failures=min(failures, max(other_type_after - 1, 0)))
     if failures > terms.policy.protection.stop_retry_attempts and bracket.local_stop_until_ns is None:
         bracket = replace(bracket, local_stop_until_ns=step.now_ns + terms.local_stop_ns)
         step.tell(
@@ -172,6 +178,25 @@ def _stop_lost(
             seconds=terms.policy.protection.local_stop_s,
         )
     return bracket
+
+
+def _denied(step: Step, bracket: Bracket, terms: Terms, stop: LegOrder) -> Bracket:
+    """The venue does not know a stop it held: it may rest all the same, and so may each one sent in its place.
+
+    After `max_denied_stops` none is sent any more: the stop is watched here until the venue admits one, or a hand
+    moves the stop.
+    """
+    settled = step.now_ns - bracket.stop_failed_ns > SETTLED_NS
+    denied = 1 if settled else bracket.denied_stops + 1
+    limit = terms.policy.protection.max_denied_stops
+    if denied >= limit > bracket.denied_stops:
+        step.tell(NoteKind.STOPS_DENIED, Severity.ALARM, client_order_id=stop.client_order_id, denied=denied)
+    return replace(bracket, denied_stops=denied, stop_failed_ns=step.now_ns)
+
+
+def stops_denied(bracket: Bracket, terms: Terms) -> bool:
+    """Whether the venue denied so many stops it held that sending another would only add to what may rest there."""
+    return bracket.denied_stops >= terms.policy.protection.max_denied_stops
 
 
 def _target_lost(

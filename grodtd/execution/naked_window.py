@@ -3,7 +3,7 @@
 The window opens when what is open exceeds what is protected, and closes when that is over or nothing is open. The
 clock runs while any deficit lasts. The first window of a bracket is the price of any entry (its stop is on its way)
 and opens in silence; a later one is a warning; one that lasts is an alarm, again and again, at 1, 4, 9, 16 ... times
-`cancel_requery_s`.
+`naked_alarm_s`; its end is told, too.
 A synthetic plan has its levels watched here and rests nothing by design: it is naked only while it leaves.
 """
 
@@ -59,7 +59,7 @@ def next_alarm_ns(bracket: Bracket, terms: Terms) -> int | None:
     """When the next alarm is due if the window stays open; None without one."""
     if bracket.naked_since_ns is None:
         return None
-    return bracket.naked_since_ns + terms.requery_ns * (bracket.naked_alarms + 1) ** 2
+    return bracket.naked_since_ns + terms.naked_alarm_ns * (bracket.naked_alarms + 1) ** 2
 
 
 def _open(step: Step, bracket: Bracket, cover: Coverage) -> Bracket:

@@ -16,12 +16,14 @@ from msgspec.structs import replace
 from grodtd.domain.bracket import Bracket, ExitState, LegOrder, OrderState
 from grodtd.domain.capabilities import Amend
 from grodtd.domain.errors import Surprise
+from grodtd.domain.money import ZERO, floor_to
 from grodtd.domain.notes import NoteKind, Severity
 from grodtd.domain.orders import Leg, TimeInForce
 from grodtd.domain.policy import Plan
 from grodtd.execution import exit_orders
 from grodtd.execution.coverage import Coverage
-from grodtd.execution.ladder import STOP_HIT, leave
+from grodtd.execution.ladder import STOP_HIT, leave, stops_denied
+from grodtd.execution.scale_out import Part, parts, rung_px
 from grodtd.execution.terms import Step, Terms
 
 
@@ -29,6 +31,8 @@ class Touch(StrEnum):
     """What the market did to a level watched here."""
 
     NONE = auto()
+    MOVE = auto()
+    """It reached a price at which the stop comes nearer."""
     TARGET = auto()
     STOP = auto()
 
@@ -66,6 +70,8 @@ class Trigger(StrEnum):
     """The order that takes us out is on its way."""
     MISSED = auto()
     """It ended, and units are left."""
+    TAKEN = auto()
+    """It sold all this target was for; the others go on."""
     REFUSED = auto()
     """The exit was refused, the next attempt is not due yet, and nothing guards meanwhile."""
 
@@ -96,9 +102,28 @@ def cover_rest(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> B
     if not alone:
         # Too small to stand alone, and nothing here can grow: the newest stop makes room for one that holds both.
         return exit_orders.cancel(step, bracket, stops[-1]) if stops else bracket
-    if exit_orders.uses_pair(bracket, terms, alone):
-        return exit_orders.place_pair(step, bracket, terms, alone)
+    if bracket.rungs and bracket.plan is Plan.NATIVE_OCO:
+        return _cover_parts(step, bracket, terms, cover, alone)
+    if exit_orders.uses_pair(bracket, terms, alone, bracket.target_px):
+        return exit_orders.place_pair(step, bracket, terms, alone, bracket.target_px)
     return exit_orders.place_stop(step, bracket, terms, alone)
+
+
+def _cover_parts(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, missing: Decimal) -> Bracket:
+    """Protect `missing` units by one linked pair a target, and a stop alone for what has none (or too little)."""
+    alone = missing
+    for part in parts(bracket, terms, cover):
+        lacking = min(part.quantity - _in_targets(bracket, part.rung), alone)
+        lacking = floor_to(lacking, terms.instrument.lot_size)
+        if lacking > 0 and exit_orders.uses_pair(bracket, terms, lacking, part.px):
+            bracket = exit_orders.place_pair(step, bracket, terms, lacking, part.px, part.rung)
+            alone -= lacking
+    return exit_orders.place_stop(step, bracket, terms, alone) if alone > 0 else bracket
+
+
+def _in_targets(bracket: Bracket, rung: int) -> Decimal:
+    """Units that a target of this rung may still sell."""
+    return sum((o.leaves_qty for o in bracket.orders if o.leg is Leg.TARGET and o.rung == rung and o.alive), ZERO)
 
 
 def shrink_exits(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
@@ -120,13 +145,19 @@ def cancel_lonely(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -
 
 def place_target(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """Rest the target beside the stop, for what is open and not yet in a target."""
-    missing = _target_missing(bracket, terms, cover)
-    return exit_orders.place_target(step, replace(bracket, target_retry_at_ns=None), terms, missing, at_once=False)
+    bracket = replace(bracket, target_retry_at_ns=None)
+    for part in _targets_missing(bracket, terms, cover):
+        bracket = exit_orders.place_target(step, bracket, terms, part.quantity, part.px, part.rung, at_once=False)
+    return bracket
 
 
 def shrink_target(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """Take the resting target down to what is open."""
-    return exit_orders.shrink(step, bracket, terms, Leg.TARGET, cover.target_qty - cover.sellable_qty)
+    for part in parts(bracket, terms, cover):
+        excess = _in_targets(bracket, part.rung) - part.quantity
+        if excess > 0:
+            bracket = exit_orders.shrink(step, bracket, terms, Leg.TARGET, excess, part.rung)
+    return bracket
 
 
 def reprice(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
@@ -136,7 +167,7 @@ def reprice(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Brac
         if not is_mispriced(order, bracket, step.now_ns):
             continue
         stop_px = bracket.stop_px if order.leg is Leg.STOP else None
-        limit_px = bracket.target_px if order.leg is Leg.TARGET else None
+        limit_px = rung_px(bracket, order.rung) if order.leg is Leg.TARGET else None
         if exit_orders.can_amend(terms, order, order.quantity, stop_px or limit_px, step.now_ns):
             bracket = exit_orders.amend(step, bracket, terms, order, order.quantity, stop_px=stop_px, limit_px=limit_px)
         else:
@@ -147,21 +178,53 @@ def reprice(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Brac
 def begin_take(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """The target was touched: the stop goes first. With no stop resting (synthetic) we sell at once."""
     step.tell(NoteKind.TARGET_TOUCHED, target_px=bracket.target_px, last_px=bracket.last_px)
-    bracket = replace(bracket, take_generation=bracket.target_generation)
+    bracket = replace(bracket, take_generation=bracket.target_generation, taking_px=bracket.target_px)
     if not cover.committed_qty:
-        return exit_orders.place_target(step, bracket, terms, cover.sellable_qty, at_once=True)
-    return exit_orders.cancel_all(step, bracket, Leg.STOP, Leg.TARGET)
+        return take(step, bracket, terms, cover)
+    return _make_room(step, bracket, terms, cover)
+
+
+def _make_room(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """Ask so much of the stop to go as the target is to sell: all of it, or the stop of the others stays."""
+    staying = cover.sellable_qty - _take_qty(bracket, terms, cover)
+    if not staying:
+        return exit_orders.cancel_all(step, bracket, Leg.STOP, Leg.TARGET)
+    return exit_orders.shrink(step, bracket, terms, Leg.STOP, cover.committed_qty - cover.going_qty - staying)
+
+
+def _take_qty(bracket: Bracket, terms: Terms, cover: Coverage) -> Decimal:
+    """Units the target at hand is for: all that is open, or its own part where the rest can stand alone."""
+    if not bracket.rungs:
+        return cover.sellable_qty
+    part = next((p.quantity for p in parts(bracket, terms, cover) if p.px is not None and p.quantity > 0), ZERO)
+    assert bracket.stop_px is not None
+    rest_stands = terms.instrument.sellable(cover.sellable_qty - part, bracket.stop_px) > 0
+    return part if rest_stands else cover.sellable_qty
 
 
 def take(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """The stop is finally gone: sell what it left, at the target or better, now or not at all."""
-    return exit_orders.place_target(step, bracket, terms, cover.sellable_qty, at_once=True)
+    rung = next((part.rung for part in parts(bracket, terms, cover) if part.px is not None and part.quantity > 0), 0)
+    quantity = _take_qty(bracket, terms, cover)
+    return exit_orders.place_target(step, bracket, terms, quantity, bracket.target_px, rung, at_once=True)
+
+
+def go_on(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """One target of several is sold out: what is left has its stop, or gets it again."""
+    step.tell(NoteKind.TARGET_TAKEN, open_qty=cover.open_qty)
+    return _stop_back(step, bracket, terms, cover)
+
+
+def _stop_back(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    if bracket.plan is Plan.SYNTHETIC or cover.committed_qty >= cover.sellable_qty:
+        return bracket
+    return cover_rest(step, bracket, terms, cover)
 
 
 def protect_again(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """The price fell back before we sold everything: the stop returns for what is left."""
     step.tell(NoteKind.TARGET_MISSED, open_qty=cover.open_qty)
-    return bracket if bracket.plan is Plan.SYNTHETIC else cover_rest(step, bracket, terms, cover)
+    return _stop_back(step, bracket, terms, cover)
 
 
 def stop_was_hit(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
@@ -194,6 +257,13 @@ def rearm(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracke
     return exit_orders.place_stop(step, bracket, terms, cover.sellable_qty)
 
 
+def make_way(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
+    """What rests in the target's way goes first: a stop that was given up for dead may have come alive."""
+    if cover.sellable_qty == _take_qty(bracket, terms, cover):
+        return clear_way(step, bracket, terms, cover)
+    return _make_room(step, bracket, terms, cover)
+
+
 def clear_way(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """Whatever rests goes first: a stop that was given up for dead may have come alive."""
     for index in range(len(bracket.orders)):
@@ -212,7 +282,7 @@ def recall(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Brack
 TABLE: dict[tuple[ExitState, Trigger], tuple[ExitState, Rule]] = {
     (E.GUARD, T.SETTLED): (E.GUARD, nothing),
     (E.GUARD, T.SHORT): (E.GUARD, cover_rest),
-    (E.GUARD, T.WAITING): (E.GUARD, nothing),  # the venue refused the stop; the next attempt has its time
+    (E.GUARD, T.WAITING): (E.GUARD, nothing),  # the stop was refused, or denied too often: the next has its time
     (E.GUARD, T.EXCESS): (E.GUARD, shrink_exits),
     (E.GUARD, T.LONELY): (E.GUARD, cancel_lonely),  # the target filled in part, and the venue dropped its stop
     (E.GUARD, T.TARGET_SHORT): (E.GUARD, place_target),
@@ -221,11 +291,12 @@ TABLE: dict[tuple[ExitState, Trigger], tuple[ExitState, Rule]] = {
     (E.GUARD, T.TOUCHED): (E.TAKE, begin_take),
     (E.GUARD, T.CROSSED): (E.LEAVE, stop_was_hit),
     (E.GUARD, T.EXHAUSTED): (E.LEAVE, ladder_ends),
-    (E.TAKE, T.BUSY): (E.TAKE, clear_way),  # the stop may still fill while its cancel travels
+    (E.TAKE, T.BUSY): (E.TAKE, make_way),  # the stop may still fill while its cancel travels
     (E.TAKE, T.CLEAR): (E.TAKE, take),
     (E.TAKE, T.SELLING): (E.TAKE, nothing),
     (E.TAKE, T.EXCESS): (E.TAKE, recall),  # the entry was busted while the sale travelled
     (E.TAKE, T.MISSED): (E.GUARD, protect_again),
+    (E.TAKE, T.TAKEN): (E.GUARD, go_on),
     (E.TAKE, T.CROSSED): (E.LEAVE, stop_was_hit),  # fell from the target through the stop while we swapped
     (E.LEAVE, T.BUSY): (E.LEAVE, get_out),
     (E.LEAVE, T.CLEAR): (E.LEAVE, sell),
@@ -243,7 +314,7 @@ def classify(bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch, now_
     if state is E.GUARD:
         return _classify_guard(bracket, terms, cover, touch, now_ns)
     if state is E.TAKE:
-        return _classify_take(bracket, cover, touch)
+        return _classify_take(bracket, terms, cover, touch)
     return _classify_leave(bracket, cover, now_ns)
 
 
@@ -259,6 +330,8 @@ def _classify_guard(bracket: Bracket, terms: Terms, cover: Coverage, touch: Touc
     if cover.target_qty and cover.stop_qty < open_qty and lonely_targets(bracket) and not frozen:
         return T.LONELY
     if committed_qty < open_qty:
+        if stops_denied(bracket, terms):
+            return T.WAITING
         if bracket.local_stop_until_ns is not None and now_ns >= bracket.local_stop_until_ns:
             return T.EXHAUSTED
         if bracket.stop_retry_at_ns is None or now_ns >= bracket.stop_retry_at_ns:
@@ -269,27 +342,30 @@ def _classify_guard(bracket: Bracket, terms: Terms, cover: Coverage, touch: Touc
     if committed_qty - cover.going_qty > open_qty:
         return T.EXCESS
     if bracket.plan is Plan.PAIR_REDUCE_ONLY and bracket.target_px is not None and not _target_going(bracket):
-        if cover.target_qty > open_qty:
+        if cover.target_qty and _targets_too_large(bracket, terms, cover):
             return T.TARGET_EXCESS
         due = bracket.target_retry_at_ns is None or now_ns >= bracket.target_retry_at_ns
-        if due and open_qty <= cover.protected_qty and _target_missing(bracket, terms, cover):
+        if due and open_qty <= cover.protected_qty and _targets_missing(bracket, terms, cover):
             return T.TARGET_SHORT
     return T.MISPRICED if _any_mispriced(bracket, now_ns) else T.SETTLED
 
 
-def _classify_take(bracket: Bracket, cover: Coverage, touch: Touch) -> Trigger:
+def _classify_take(bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Trigger:
     if touch is Touch.STOP:
         return T.CROSSED
-    if cover.stop_qty:
+    sent = bracket.target_generation > bracket.take_generation
+    selling = any(o.leg is Leg.TARGET and o.alive and o.time_in_force is TimeInForce.IOC for o in bracket.orders)
+    resting = any(o.leg is Leg.TARGET and o.alive and o.time_in_force is not TimeInForce.IOC for o in bracket.orders)
+    staying = cover.sellable_qty - _take_qty(bracket, terms, cover) if bracket.rungs and not sent else ZERO
+    if resting or (cover.stop_qty > staying and not (bracket.rungs and sent)):
         return T.BUSY
-    if cover.exits_alive:
-        resting = any(
-            o.leg is Leg.TARGET and o.alive and o.time_in_force is not TimeInForce.IOC for o in bracket.orders
-        )
-        return T.BUSY if resting else _selling(cover)
-    if bracket.target_generation > bracket.take_generation or bracket.frozen_reason:
+    if selling or (cover.exits_alive and not bracket.rungs):
+        return _selling(cover)
+    if bracket.frozen_reason:
         return T.MISSED
-    return T.CLEAR
+    if not sent:
+        return T.CLEAR
+    return T.TAKEN if bracket.rungs and bracket.target_px != bracket.taking_px else T.MISSED
 
 
 def _classify_leave(bracket: Bracket, cover: Coverage, now_ns: int) -> Trigger:
@@ -314,7 +390,7 @@ def is_mispriced(order: LegOrder, bracket: Bracket, now_ns: int) -> bool:
     if order.leg is Leg.STOP:
         mispriced = order.stop_px != bracket.stop_px
     else:
-        mispriced = order.leg is Leg.TARGET and order.limit_px != bracket.target_px
+        mispriced = order.leg is Leg.TARGET and order.limit_px != rung_px(bracket, order.rung)
     if not mispriced or order.amend_retry_at_ns is None or order.amend_refused:
         return mispriced
     return now_ns >= order.amend_retry_at_ns
@@ -324,10 +400,19 @@ def _any_mispriced(bracket: Bracket, now_ns: int) -> bool:
     return any(is_mispriced(order, bracket, now_ns) for order in bracket.orders)
 
 
-def _target_missing(bracket: Bracket, terms: Terms, cover: Coverage) -> Decimal:
-    """Units that are open, stand in no target, and are enough to make one."""
-    assert bracket.target_px is not None
-    return terms.instrument.sellable(cover.sellable_qty - cover.target_qty, bracket.target_px)
+def _targets_missing(bracket: Bracket, terms: Terms, cover: Coverage) -> list[Part]:
+    """Return what is open, stands in no target, and is enough to make one: one part a target."""
+    found = []
+    for part in parts(bracket, terms, cover):
+        if part.px is not None:
+            quantity = terms.instrument.sellable(part.quantity - _in_targets(bracket, part.rung), part.px)
+            if quantity > 0:
+                found.append(part._replace(quantity=quantity))
+    return found
+
+
+def _targets_too_large(bracket: Bracket, terms: Terms, cover: Coverage) -> bool:
+    return any(_in_targets(bracket, part.rung) > part.quantity for part in parts(bracket, terms, cover))
 
 
 def lonely_targets(bracket: Bracket) -> list[LegOrder]:

@@ -69,6 +69,10 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     """Symbols that take no new entries, and why."""
     pairs: dict[str, tuple[str, ...]]
     """Brackets with a reduce-only pair, by symbol, in the order they would be demoted."""
+    wants_bars: dict[str, tuple[str, ...]]
+    """Brackets that live by closed bars, by symbol, the older first."""
+    sessions: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    """Ends of sessions, and those before a weekend, by symbol, ns."""
     watching: tuple[str, ...]
     levels: tuple[WatchedLevel, ...]
     """By symbol, the older first: ties in price go to the older."""
@@ -91,6 +95,8 @@ def snapshot(engine: Engine) -> EngineState:
         doubts=dict(engine._doubts),
         halted=dict(engine._halted),
         pairs=_ids(engine._pairs),
+        wants_bars=_ids(engine._wants_bars),
+        sessions=dict(engine._sessions),
         watching=tuple(engine._watching),
         levels=_levels(engine),
         due={bracket_id: due_ns for bracket_id, due_ns in engine._due.items() if due_ns is not None},
@@ -112,6 +118,8 @@ def restore(state: EngineState) -> Engine:
     engine._doubts = dict(state.doubts)
     engine._halted = dict(state.halted)
     engine._pairs = {symbol: dict.fromkeys(ids) for symbol, ids in state.pairs.items()}
+    engine._wants_bars = {symbol: dict.fromkeys(ids) for symbol, ids in state.wants_bars.items()}
+    engine._sessions = dict(state.sessions)
     engine._watching = dict.fromkeys(state.watching)
     for level in state.levels:
         engine._book.watch(level.symbol, level.bracket_id, level.side, level.touch, level.px)

@@ -25,6 +25,7 @@ class Terms(msgspec.Struct, frozen=True, eq=False):
     stop_retry_ns: int
     exit_retry_ns: int
     local_stop_ns: int
+    naked_alarm_ns: int
     read_lag_ns: int
     late_ns: int
     """How long after sending an order without `valid_until` may still come to life."""
@@ -32,9 +33,23 @@ class Terms(msgspec.Struct, frozen=True, eq=False):
     """Fee taken out of the units themselves, as a fraction; 0 where fees are money."""
     fingerprint: str = ""
     """The policy's, worked out once."""
+    session_ends_ns: tuple[int, ...] = ()
+    """Ends of the symbol's sessions, oldest first; empty where none are known."""
+    weekend_ns: tuple[int, ...] = ()
+    """Those of them before a weekend."""
+    wants_bars: bool = False
+    """Whether its brackets must be told of closed bars."""
+    rules: bool = False
+    """Whether the policy does more than guard a stop and one target: see `exit_rules`."""
 
     @classmethod
-    def of(cls, policy: Policy, instrument: Instrument, capabilities: Capabilities) -> "Terms":
+    def of(
+        cls,
+        policy: Policy,
+        instrument: Instrument,
+        capabilities: Capabilities,
+        sessions: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
+    ) -> "Terms":
         """Work out once what every fact of a bracket would ask for again."""
         protection = policy.protection
         return cls(
@@ -45,11 +60,22 @@ class Terms(msgspec.Struct, frozen=True, eq=False):
             stop_retry_ns=seconds_ns(protection.stop_retry_delay_s),
             exit_retry_ns=seconds_ns(protection.exit_retry_delay_s),
             local_stop_ns=seconds_ns(protection.local_stop_s),
+            naked_alarm_ns=seconds_ns(protection.naked_alarm_s),
             read_lag_ns=seconds_ns(protection.read_lag_s + protection.clock_skew_s),
             late_ns=seconds_ns(capabilities.late_bound_s),
             fingerprint=policy.fingerprint,
+            session_ends_ns=sessions[0],
+            weekend_ns=sessions[1],
+            wants_bars=policy.wants_bars,
+            rules=_has_rules(policy),
             base_fee_rate=instrument.fee_rate if instrument.fee_asset is FeeAsset.BASE else ZERO,
         )
+
+
+def _has_rules(policy: Policy) -> bool:
+    time = policy.time_exit
+    leaves = time.counts_bars or time.after_s is not None or time.at_session_end or time.before_weekend
+    return leaves or policy.moves_stop or not policy.scale_out.is_plain
 
 
 class Step:

@@ -11,7 +11,7 @@ from grodtd.domain.market import Quote
 from grodtd.domain.orders import Side
 from grodtd.execution.oco_emulator import Touch
 
-_Key = tuple[Decimal, int, str]
+_Key = tuple[Decimal, int, str, Touch]
 
 
 class SymbolBook:
@@ -31,7 +31,10 @@ class SymbolBook:
         self._arrivals = 0
 
     def watch(self, bracket_id: str, side: Side, touch: Touch, px: Decimal | None) -> None:
-        """Watch `px` for a bracket, in place of what was watched before; None stops watching."""
+        """Watch `px` for a bracket, in place of what was watched before; None stops watching.
+
+        A price at which a stop moves is on the winning side, as a target is.
+        """
         known = self._where.get((bracket_id, touch))
         if known is not None:
             if known[1][0] == px:
@@ -42,7 +45,7 @@ class SymbolBook:
         if px is None:
             return
         self._arrivals += 1
-        key = (px, self._arrivals, bracket_id)
+        key = (px, self._arrivals, bracket_id, touch)
         if touch is Touch.STOP:
             levels = self._falling if side is Side.BUY else self._ask_rising
         else:
@@ -70,8 +73,8 @@ class SymbolBook:
         targets = self._rising[: self._first_above(self._rising, bid)]
         targets += self._ask_falling[self._first_at_or_above(self._ask_falling, ask) :]
         hit = {key[2] for key in stops}
-        return [(key[2], Touch.STOP) for key in sorted(stops, key=_arrival)] + [
-            (key[2], Touch.TARGET) for key in sorted(targets, key=_arrival) if key[2] not in hit
+        return [(key[2], key[3]) for key in sorted(stops, key=_arrival)] + [
+            (key[2], key[3]) for key in sorted(targets, key=_arrival) if key[2] not in hit
         ]
 
     @staticmethod

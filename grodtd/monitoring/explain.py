@@ -269,8 +269,14 @@ WORDS: dict[NoteKind, str | Callable[[Data], str]] = {
     NoteKind.UNKNOWN_OUTCOME: "rule 9, unknown is an answer: ask by id before anything new ({client_order_id})",
     NoteKind.PROVEN_DEAD: "{client_order_id} is proven never to have arrived",
     NoteKind.LEVELS_CHANGED: "levels moved: stop {was_stop_px} -> {stop_px}",
+    NoteKind.STOP_MOVED: "{why}: stop {was_stop_px} -> {stop_px} (best price {best_px})",
+    NoteKind.TARGETS_SET: "targets in steps: {targets}",
+    NoteKind.TARGET_TAKEN: "this target is sold out, {open_qty} go on",
     NoteKind.RELEASED: "released: {reason}",
     NoteKind.DEMOTED: "plan {was} -> {now}: {why}",
+    NoteKind.STOPS_DENIED: (
+        "the venue denies {denied} stops it held: no more are sent, the stop is watched here until it admits one"
+    ),
     NoteKind.REDUCED_ELSEWHERE: "rule 8, {quantity} were taken out elsewhere: {open_qty} are left to guard",
     NoteKind.ADDED_ELSEWHERE: "rule 8, the account holds {account_qty}: {quantity} are not ours, the exits stay",
     NoteKind.FLIPPED_ELSEWHERE: (

@@ -17,7 +17,16 @@ from grodtd.domain.capabilities import (
 )
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.orders import Side
-from grodtd.domain.policy import Plan, Policy, ProtectionPolicy
+from grodtd.domain.policy import (
+    BreakEvenPolicy,
+    Plan,
+    Policy,
+    ProtectionPolicy,
+    RatchetOn,
+    RatchetPolicy,
+    ScaleOutPolicy,
+    ScaleStep,
+)
 from tests.walks.walk import Setting, Walk, Walker
 
 STOP, PAIR, OCO, SYN = Plan.STOP_RESTING, Plan.PAIR_REDUCE_ONLY, Plan.NATIVE_OCO, Plan.SYNTHETIC
@@ -38,6 +47,18 @@ no_stops = Capabilities(name="no_stops", stop_orders=StopOrders.NONE)
 # One unit is worth too little to be sold by itself, two are not.
 DUSTY = Instrument("X", tick_size=Decimal(1), min_notional=Decimal(150))
 IMPATIENT = Policy(protection=ProtectionPolicy(stop_retry_attempts=1, local_stop_s=Decimal(1)))
+
+HALVES = Policy(
+    protection=ProtectionPolicy(allow_synthetic=True),
+    scale_out=ScaleOutPolicy((ScaleStep(Decimal("0.5"), px=Decimal(108)),)),
+)
+"""Half at 108, half at 110."""
+NEARER = Policy(
+    protection=ProtectionPolicy(allow_synthetic=True),
+    ratchet=RatchetPolicy(on=RatchetOn.QUOTE),
+    break_even=BreakEvenPolicy(at_r=Decimal(1)),
+)
+"""The stop moves to the entry with the very quote that touches the target."""
 
 NETWORK = ("twice", "unknown", "stale", "late", "silence", "not_sent", "timer", "overtake")
 VENUE = ("refuse", "refuse_cancel", "thin", "yank", "half", "entry_ends")
@@ -83,6 +104,18 @@ SETTINGS = (
     Setting("syn: grows", no_stops, SYN, mischief=0, moves=2),
     Setting("syn: anything once", no_stops, SYN, filled_qty=2, evils=ANY),
     Setting("syn: busts", no_stops, SYN, strict=False, evils=("bust",)),
+    Setting("stop: in halves", plain, STOP, filled_qty=2, evils=ANY, policy=HALVES),
+    Setting("stop: in halves, growing", plain, STOP, mischief=0, policy=HALVES),
+    Setting("stop: in halves, amended", amends, STOP, filled_qty=2, evils=ANY, policy=HALVES),
+    Setting("pair: in halves", perp, PAIR, filled_qty=2, evils=("twice", "unknown", "refuse", "thin"), policy=HALVES),
+    Setting("pair: in halves, growing", perp, PAIR, mischief=0, policy=HALVES),
+    Setting("oco: in halves", linked, OCO, filled_qty=2, evils=("refuse",), policy=HALVES),
+    Setting("syn: in halves", no_stops, SYN, filled_qty=2, evils=ANY, policy=HALVES),
+    Setting("stop: comes nearer", plain, STOP, filled_qty=2, evils=("refuse", "late"), policy=NEARER),
+    Setting("stop: comes nearer, amended", amends, STOP, filled_qty=2, moves=2, mischief=0, policy=NEARER),
+    Setting("pair: comes nearer", perp, PAIR, filled_qty=2, moves=2, mischief=0, policy=NEARER),
+    Setting("oco: comes nearer", linked, OCO, filled_qty=2, moves=2, mischief=0, policy=NEARER),
+    Setting("syn: comes nearer", no_stops, SYN, filled_qty=2, moves=2, evils=("thin",), policy=NEARER),
     Setting("syn: dust of three", no_stops, SYN, entry_qty=3, filled_qty=3, instrument=DUSTY, evils=("thin",)),
 )  # fmt: skip
 

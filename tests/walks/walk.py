@@ -36,7 +36,7 @@ from grodtd.domain.market import Quote
 from grodtd.domain.notes import NoteKind
 from grodtd.domain.orders import NewOrder, OrderReport, OrderStatus, Side
 from grodtd.domain.policy import Plan, Policy, ProtectionPolicy
-from grodtd.execution import bracket_order_manager, oco_emulator, order_lifecycle
+from grodtd.execution import bracket_order_manager, exit_rules, oco_emulator, order_lifecycle
 from grodtd.execution.enhanced_engine import Engine, _watched_levels
 from grodtd.execution.invariants import loosened, overcommitted, stuck, violations
 from grodtd.execution.trigger_book import TriggerBook
@@ -178,12 +178,15 @@ class Host:
 
     def quote(self, bracket: Bracket, price: int) -> Quote | None:
         """The quote that touches a level of the bracket at this price; None when none does."""
-        stop_px, target_px = _watched_levels(bracket, self.engine.terms(bracket), NOW)
-        if stop_px is None and target_px is None:
+        terms = self.engine.terms(bracket)
+        stop_px, target_px = _watched_levels(bracket, terms, NOW)
+        move_px = exit_rules.watched_px(bracket, terms)
+        if stop_px is target_px is move_px is None:
             return None
         book = TriggerBook()
         book.watch("X", "B", bracket.side, oco_emulator.Touch.STOP, stop_px)
         book.watch("X", "B", bracket.side, oco_emulator.Touch.TARGET, target_px)
+        book.watch("X", "B", bracket.side, oco_emulator.Touch.MOVE, move_px)
         quote = Quote("X", self.px[price], self.px[price], NOW, NOW)
         if not book.touched(quote):
             return None
@@ -236,6 +239,9 @@ def shifted(bracket: Bracket, by_ns: int) -> Bracket:
         local_stop_until_ns=maybe(bracket.local_stop_until_ns),
         entry_deadline_ns=maybe(bracket.entry_deadline_ns),
         last_px_ns=back(bracket.last_px_ns),
+        filled_ns=0,
+        moved_ns=back(bracket.moved_ns) if bracket.moved_ns else 0,
+        move_at_ns=maybe(bracket.move_at_ns),
         naked_since_ns=maybe(bracket.naked_since_ns),
         naked_ns=0,
         opened_ns=0,
