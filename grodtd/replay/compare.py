@@ -14,7 +14,7 @@ from grodtd.config.fields import Value
 from grodtd.config.loading import Configuration
 from grodtd.config.policy_file import NamedPolicy
 from grodtd.replay.columns import Progress
-from grodtd.replay.compare_figures import Figures, figures, planned_risk, versus
+from grodtd.replay.compare_figures import Figures, figures, planned_risk, under_models, versus
 from grodtd.replay.entries import is_rule
 from grodtd.replay.exits import ExitRow
 from grodtd.replay.reading import ReadResult
@@ -75,10 +75,11 @@ def compare(
     runs = _all_runs(inputs, policies, jobs, progress)
     model = options.model.value
     units = planned_risk(runs[0].rows, inputs.instrument.contract_multiplier)
-    alone = [figures(found.by_model, model, units, seed) for found in runs]
-    against = versus(runs[0].by_model, [found.by_model for found in runs[1:]], model, units, seed)
+    trades = [under_models(found.by_model, units) for found in runs]
+    alone = [figures(found.rows, by_model, model, seed) for found, by_model in zip(runs, trades, strict=True)]
+    against = versus(trades[0], trades[1:], model, seed)
     compared = [alone[0], *(replace(each, versus=found) for each, found in zip(alone[1:], against, strict=True))]
-    return Comparison(inputs, runs, compared, seed, tuple(_remarks(inputs, policies, runs)))
+    return Comparison(inputs, runs, compared, seed, tuple(_period_remarks(inputs, policies) + remarks_of(inputs, runs)))
 
 
 def _period(configuration: Configuration) -> int:
@@ -133,14 +134,16 @@ def _replayed(name: str, changes: Mapping[str, Value], inputs: Inputs, progress:
     )
 
 
-def _remarks(inputs: Inputs, policies: Sequence[NamedPolicy], runs: Sequence[PolicyRun]) -> list[str]:
+def _period_remarks(inputs: Inputs, policies: Sequence[NamedPolicy]) -> list[str]:
+    rule, periods = inputs.options.entries, {_period(policy.configuration) for policy in policies}
+    if not (is_rule(rule) and rule.startswith("every") and len(periods) > 1):
+        return []
+    return [f"{rule} begins after the longest ATR period of the policies, {max(periods)} bars"]
+
+
+def remarks_of(inputs: Inputs, runs: Sequence[PolicyRun]) -> list[str]:
     """Say what the reader must know before he trusts the comparison."""
     said = list(inputs.remarks)
-    periods = {_period(policy.configuration) for policy in policies}
-    if is_rule(inputs.options.entries) and inputs.options.entries.startswith("every") and len(periods) > 1:
-        said.append(
-            f"{inputs.options.entries} begins after the longest ATR period of the policies, {max(periods)} bars"
-        )
     given = sum(entry.stop_px is not None for entry in inputs.entries)
     if given:
         said.append(

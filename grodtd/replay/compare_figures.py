@@ -166,42 +166,36 @@ def trades_of(rows: Sequence[ExitRow], units: Units) -> list[Trade]:
     return sorted(found, key=lambda trade: trade.entry_ns)
 
 
-def figures(rows: Mapping[str, Sequence[ExitRow]], model: str, units: Units, seed: int) -> Figures:
-    """Return one policy's figures. `rows` are all its rows under each fill model, `model` the one asked for."""
-    trades = trades_of(rows[model], units)
-    length = block_length(*_times(trades))
-    won = np.array([(trade.pnl > 0, 1.0, max(trade.pnl, 0.0), max(-trade.pnl, 0.0)) for trade in trades])
+def under_models(rows: Mapping[str, Sequence[ExitRow]], units: Units) -> dict[str, list[Trade]]:
+    """Return the closed trades under each fill model, from all of a policy's rows under each."""
+    return {model: trades_of(found, units) for model, found in rows.items()}
+
+
+def figures(rows: Sequence[ExitRow], trades: Mapping[str, Sequence[Trade]], model: str, seed: int) -> Figures:
+    """Return one policy's figures: from its rows under `model`, the one asked for, and its trades under every model."""
+    asked = trades[model]
+    length = block_length(*_times(asked))
+    won = np.array([(trade.pnl > 0, 1.0, max(trade.pnl, 0.0), max(-trade.pnl, 0.0)) for trade in asked])
     sums = block_sums(won.reshape(-1, 4), length)
-    intervals = {measure.value: interval(block_sums(_with_count(trades, measure), length), seed) for measure in Measure}
+    intervals = {measure.value: interval(block_sums(_with_count(asked, measure), length), seed) for measure in Measure}
     intervals["win_rate"] = interval(sums[:, :2], seed)
     intervals["profit_factor"] = interval(sums[:, 2:], seed)
     return Figures(
-        summary=summarize(rows[model]),
-        trades=trades,
-        blocks=-(-len(trades) // length),
+        summary=summarize(rows),
+        trades=asked,
+        blocks=-(-len(asked) // length),
         intervals=intervals,
-        reference_r=_mean([trade.reference_r for trade in trades]),
-        return_bps=_mean([trade.return_bps for trade in trades]),
-        by_model={name: _under(trades_of(found, units)) for name, found in rows.items()},
+        reference_r=_mean([trade.reference_r for trade in asked]),
+        return_bps=_mean([trade.return_bps for trade in asked]),
+        by_model={name: _under(found) for name, found in trades.items()},
     )
 
 
 def versus(
-    first: Mapping[str, Sequence[ExitRow]],
-    others: Sequence[Mapping[str, Sequence[ExitRow]]],
-    model: str,
-    units: Units,
-    seed: int,
+    first: Mapping[str, Sequence[Trade]], others: Sequence[Mapping[str, Sequence[Trade]]], model: str, seed: int
 ) -> list[dict[Measure, Versus]]:
-    """Compare each of `others` with `first`, all as rows by fill model; Holm corrects each measure over `others`."""
-    mine = {name: trades_of(rows, units) for name, rows in first.items()}
-    found = [
-        {
-            measure: _versus(mine, {name: trades_of(rows, units) for name, rows in other.items()}, model, measure, seed)
-            for measure in Measure
-        }
-        for other in others
-    ]
+    """Compare each of `others` with `first`, all as trades by fill model; Holm corrects each measure over `others`."""
+    found = [{measure: _versus(first, other, model, measure, seed) for measure in Measure} for other in others]
     for measure in Measure:
         corrected = holm([each[measure].p for each in found])
         for each, p in zip(found, corrected, strict=True):

@@ -11,11 +11,12 @@ CYCLE = 40
 STEADY = "  atr: {method: sma, period: 5, multiplier: %s}\n"
 
 
-def shaken_market(path, cycles):
+def shaken_market(path, cycles, *, both=False):
     """Write hourly bars: every 40 bars a dip that takes out a stop 2 ATR away, then a rise beyond any target.
 
     Each cycle differs a little from the one before, as markets do. An entry at the close of bar 20 of each cycle
-    (`every:40` with 20 bars before the first) sees a calm market of bars one point high.
+    (`every:40` with 20 bars before the first) sees a calm market of bars one point high. With `both`, the bar that dips
+    is the one that rises: nobody can tell which came first.
     """
     time = datetime(2024, 1, 1, tzinfo=UTC)
     lines = ["time,open,high,low,close"]
@@ -24,6 +25,7 @@ def shaken_market(path, cycles):
         o, h, lo, c = 100.0, 100.5, 99.5, 100.0
         if bar >= CYCLE and at == 3:
             lo = 97.2 - cycle % 5 / 10
+            h = 112.0 if both else h
         if bar >= CYCLE and at == 6:
             h = 112 + cycle % 3
         lines.append(f"{time.isoformat()},{o},{h:.1f},{lo:.1f},{c}")
@@ -41,9 +43,9 @@ def entries_of(path, cycles, **more):
     path.write_text("\n".join(lines) + "\n")
 
 
-def compared(folder, policies, cycles=40, jobs=1, **more):
+def compared(folder, policies, cycles=40, jobs=1, *, both=False, **more):
     """Compare policies, given as YAML, over the shaken market."""
-    shaken_market(folder / "XYZ-1h.csv", cycles)
+    shaken_market(folder / "XYZ-1h.csv", cycles, both=both)
     entries_of(folder / "entries.csv", cycles, **more)
     (folder / "policies.yaml").write_text(policies)
     directory = default_config_dir()

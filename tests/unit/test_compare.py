@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from grodtd.domain.orders import Side
-from grodtd.replay.compare_figures import Measure, figures, planned_risk, trades_of, versus
+from grodtd.replay.compare import remarks_of
+from grodtd.replay.compare_figures import Measure, figures, planned_risk, trades_of, under_models, versus
 from grodtd.replay.compare_file import comparison_json, write_csv
 from grodtd.replay.compare_stats import Interval
 from grodtd.replay.compare_words import Verdict, both_told, told, verdict
@@ -24,14 +25,14 @@ def two(tmp_path_factory):
     return compared(tmp_path_factory.mktemp("two"), TWO)
 
 
-def outcomes(rows):
-    """Rows as if every fill model agreed."""
-    return dict.fromkeys(("pessimistic", "optimistic", "path"), rows)
+def outcomes(rows, units):
+    """Trades as if every fill model agreed."""
+    return under_models(dict.fromkeys(("pessimistic", "optimistic", "path"), rows), units)
 
 
 def against(first, other, model="pessimistic"):
     units = planned_risk(first, ONE)
-    [found] = versus(outcomes(first), [outcomes(other)], model, units, seed=1)
+    [found] = versus(outcomes(first, units), [outcomes(other, units)], model, seed=1)
     return found
 
 
@@ -111,8 +112,9 @@ class TestNoise:
     def test_several_policies_make_each_ones_luck_count_less(self):
         draw = np.random.default_rng(5)
         first, *others = ([int(x) for x in draw.integers(0, 2, 100)] for _ in range(5))
-        rows = [outcomes(trades(100, lambda n, w=w: w[n - 1])) for w in (first, *others)]
-        found = versus(rows[0], rows[1:], "pessimistic", planned_risk(rows[0]["pessimistic"], ONE), seed=1)
+        rows = [trades(100, lambda n, w=w: w[n - 1]) for w in (first, *others)]
+        made = [outcomes(each, planned_risk(rows[0], ONE)) for each in rows]
+        found = versus(made[0], made[1:], "pessimistic", seed=1)
         lowest = min(found, key=lambda each: each[Measure.OWN_R].p)[Measure.OWN_R]
         assert lowest.p_holm == pytest.approx(min(1.0, 4 * lowest.p))
 
@@ -131,15 +133,35 @@ class TestWhatIsCompared:
         found = trades_of([wrong, *first[1:]], units)
         assert (found[0].own_r, found[0].reference_r) == (None, None)
         assert found[0].return_bps != 0
-        assert figures(outcomes([wrong, *first[1:]]), "pessimistic", units, seed=1).summary.count == 12
+        assert (
+            figures([wrong, *first[1:]], outcomes([wrong, *first[1:]], units), "pessimistic", seed=1).summary.count
+            == 12
+        )
 
     def test_a_difference_that_hangs_on_the_fill_model_is_said_to(self):
         first = trades(60, lambda n: n % 4 == 0)
         other = trades(60, lambda n: n % 4 != 1)
         units = planned_risk(first, ONE)
         turned = {"pessimistic": other, "optimistic": trades(60, lambda n: False), "path": other}
-        [found] = versus(outcomes(first), [turned], "pessimistic", units, seed=1)
+        [found] = versus(outcomes(first, units), [under_models(turned, units)], "pessimistic", seed=1)
         assert "But not under optimistic fills: the bars cannot tell." in told(found[Measure.OWN_R], "first")
+
+    def test_what_bars_cannot_tell_is_an_interval_of_outcomes(self, tmp_path):
+        found = compared(tmp_path, TWO, cycles=12, both=True)
+        tight, wide = found.figures
+        assert tight.summary.ambiguous_bars == 12
+        assert tight.by_model["pessimistic"].own_r == pytest.approx(-1)
+        assert tight.by_model["optimistic"].own_r == pytest.approx(1.5)
+        assert len({under.total_r for under in wide.by_model.values()}) == 1
+        assert [len(rows) for rows in found.runs[0].by_model.values()] == [12, 12, 12]
+
+    def test_an_entry_no_policy_skipped_is_named_by_none(self, two):
+        assert [run.skipped for run in two.runs] == [[], []]
+        assert not any("skipped" in remark for remark in two.remarks)
+
+    def test_an_entry_a_policy_skipped_is_named(self, two):
+        runs = [two.runs[0], dataclasses.replace(two.runs[1], skipped=["E000003", "E000009"])]
+        assert "wide skipped 2 of 40 entries: E000003, E000009" in remarks_of(two.inputs, runs)
 
     def test_a_short_is_the_mirror_of_a_long(self):
         longs = [row for row in trades(40, lambda n: n % 3 == 0) if row.side is Side.BUY]
