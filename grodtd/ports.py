@@ -15,10 +15,11 @@ from grodtd.domain.events import Event, LinkStatus
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import Bar, Quote
 from grodtd.domain.notes import Note
-from grodtd.domain.orders import ExecutionReport, Fill, NewOrder, OrderReport
+from grodtd.domain.orders import ExecutionReport, Fill, NewOrder, OrderReport, Side
 from grodtd.domain.outcome import Outcome
 
 __all__ = [
+    "Advice",
     "Broker",
     "Capabilities",
     "Clock",
@@ -26,6 +27,8 @@ __all__ = [
     "Journal",
     "MarketData",
     "Record",
+    "RiskAdvisor",
+    "RiskQuestion",
     "Views",
 ]
 
@@ -144,6 +147,41 @@ class Journal(Protocol):
 
     async def commit(self) -> None:
         """Return when everything appended so far is durable. Raises `OSError` when it cannot be."""
+        ...
+
+
+class RiskQuestion(msgspec.Struct, frozen=True):
+    """An entry that passed our own limits, as an outside risk system is asked about it. None: not known."""
+
+    bracket_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    """Units."""
+    entry_px: Decimal | None
+    """Limit or trigger, quote currency; None: at market."""
+    stop_px: Decimal | None
+    strategy: str
+    risk_money: Decimal
+    """Lost at the stop, fees included."""
+    notional: Decimal
+    equity: Decimal | None
+
+
+class Advice(msgspec.Struct, frozen=True):
+    """The answer: `allow`, and why not (or, silent, why it is nobody's answer)."""
+
+    allow: bool
+    reason: str = ""
+    silent: bool = False
+    """Nobody answered: this is what the configuration says silence means."""
+
+
+class RiskAdvisor(Protocol):
+    """An outside risk system. It is asked about entries only: what protects or gets out is nobody's to hold up."""
+
+    async def ask(self, question: RiskQuestion) -> Advice:
+        """Allow or deny one entry. Answers within its own bound, silence included; does not raise."""
         ...
 
 

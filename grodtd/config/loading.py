@@ -15,6 +15,7 @@ from grodtd.config.fields import Value
 from grodtd.config.layers import Origin, read_layer
 from grodtd.config.registry import FILES
 from grodtd.config.resolve import resolve
+from grodtd.config.risk_schema import RiskSettings
 from grodtd.config.sources import Sources, read_sources
 from grodtd.domain.errors import ConfigError
 from grodtd.domain.instrument import Instrument
@@ -41,6 +42,8 @@ class Configuration(msgspec.Struct, frozen=True):
     """SHA-256 of the files and variables: the same content was loaded before."""
     brokers: BrokerSettings = BrokerSettings()
     """Which account a daemon trades, and whose fills it protects."""
+    risk: RiskSettings = RiskSettings()
+    """The account's limits on new entries, and the outside system that is asked."""
 
     @property
     def fingerprint(self) -> str:
@@ -78,6 +81,7 @@ def load_sources(sources: Sources) -> Configuration:
         files=tuple(source.shown for source in sources.files),
         content_digest=sources.digest,
         brokers=resolved.brokers,
+        risk=resolved.risk,
     )
 
 

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from grodtd.config.broker_schema import Brokers
 from grodtd.config.fields import Kind, Named, Value, allowed, shown, word
 from grodtd.config.instrument_schema import Instruments
+from grodtd.config.risk_schema import RiskLimitsBlock
 from grodtd.config.schema import Block, RiskReward, TradeExit
 from grodtd.config.text import Path
 
@@ -29,6 +30,12 @@ class TradeExitFile(Block):
     """`trade_exit.yaml`."""
 
     trade_exit: TradeExit = TradeExit()
+
+
+class RiskLimitsFile(Block):
+    """`risk_limits.yaml`."""
+
+    risk_limits: RiskLimitsBlock = RiskLimitsBlock()
 
 
 class InstrumentsFile(Block):
@@ -46,6 +53,7 @@ class BrokersFile(Block):
 FILES: dict[str, type[Block]] = {
     "risk_reward.yaml": RiskRewardFile,
     "trade_exit.yaml": TradeExitFile,
+    "risk_limits.yaml": RiskLimitsFile,
     "instruments.yaml": InstrumentsFile,
     "brokers.yaml": BrokersFile,
 }

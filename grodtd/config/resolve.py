@@ -16,6 +16,7 @@ from grodtd.config.fields import Value
 from grodtd.config.instrument_schema import InstrumentRules, to_instrument
 from grodtd.config.layers import Layer, Origin, Setting, complaint
 from grodtd.config.registry import Each, Key, Keys, Node, find
+from grodtd.config.risk_schema import RiskLimitsBlock, RiskSettings, to_risk
 from grodtd.config.rules import Placed, policy_problems, precision_problem
 from grodtd.config.schema import PolicyBlock, TradeExit, to_policy
 from grodtd.config.text import Path, nested
@@ -28,6 +29,7 @@ STRATEGIES: Path = ("trade_exit", "strategies")
 DEFAULTS: Path = ("instruments", "defaults")
 SYMBOLS: Path = ("instruments", "symbols")
 BROKERS: Path = ("brokers",)
+RISK_LIMITS: Path = ("risk_limits",)
 
 
 class Resolved(NamedTuple):
@@ -40,6 +42,7 @@ class Resolved(NamedTuple):
     origins: dict[str, Origin]
     problems: list[str]
     brokers: BrokerSettings = BrokerSettings()
+    risk: RiskSettings = RiskSettings()
 
 
 def resolve(files: Sequence[Layer], environment: Layer) -> Resolved:
@@ -56,9 +59,10 @@ def resolve(files: Sequence[Layer], environment: Layer) -> Resolved:
         if name == "default":
             into.values["trade_exit.day_rolls_at"] = day_rolls_at.strftime("%H:%M")
             into.origins["trade_exit.day_rolls_at"] = placed.origin(("day_rolls_at",))
+    risk = _risk(into, layers)
     for symbol in _names(layers, SYMBOLS):
         _instrument(into, symbol, layers)
-    return into._replace(brokers=_brokers(into, layers))
+    return into._replace(brokers=_brokers(into, layers), risk=risk)
 
 
 def _policy(into: Resolved, name: str, files: Sequence[Layer], environment: Layer) -> None:
@@ -93,6 +97,13 @@ def _instrument(into: Resolved, symbol: str, layers: Sequence[Layer]) -> None:
     into.instruments[symbol] = to_instrument(symbol, rules)
     _record(into, at, rules, placed)
     into.problems.extend(precision_problem(symbol, rules, placed))
+
+
+def _risk(into: Resolved, layers: Sequence[Layer]) -> RiskSettings:
+    placed = _laid(_below(layer, RISK_LIMITS) for layer in layers)
+    block = RiskLimitsBlock.model_validate(_tree(placed.settings))
+    _record(into, RISK_LIMITS, block, placed)
+    return to_risk(block, into.day_rolls_at)
 
 
 def _brokers(into: Resolved, layers: Sequence[Layer]) -> BrokerSettings:

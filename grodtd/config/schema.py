@@ -32,9 +32,10 @@ from grodtd.domain.policy import (
     RatioStrategy,
     RiskRewardPolicy,
 )
+from grodtd.domain.risk import SizingPolicy
 
 RR, ATR, ORDERS, GUARD = RiskRewardPolicy(), AtrPolicy(), BracketOrdersPolicy(), ProtectionPolicy()
-CONDITION = MarketConditionPolicy()
+CONDITION, SIZE = MarketConditionPolicy(), SizingPolicy()
 
 
 def _nothing_set(value: Any) -> Any:
@@ -214,6 +215,25 @@ class BracketOrders(Block):
     )
 
 
+class Sizing(Block):
+    """How many units an entry without a quantity gets: as many as lose the allowed risk at the stop, fees included."""
+
+    risk_per_trade: Number | None = key(
+        SIZE.risk_per_trade,
+        "What an entry may lose at its stop. It sizes the position; risk_limits says what no entry may exceed.",
+        "fraction of equity",
+        gt=0,
+        le=1,
+    )
+    risk_money: Number | None = key(
+        SIZE.risk_money,
+        "The same in money, for a fixed stake; with both set, the smaller one counts.",
+        "quote currency",
+        gt=0,
+        le=1_000_000_000_000,
+    )
+
+
 class Protection(Block):
     """Bounds of the ladder a lost stop climbs, and of the waits that safety asks for."""
 
@@ -300,6 +320,7 @@ class PolicyBlock(Block):
     atr: Atr = Atr()
     bracket_orders: BracketOrders = BracketOrders()
     protection: Protection = Protection()
+    sizing: Sizing = Sizing()
 
 
 class TradeExit(PolicyBlock):
@@ -329,4 +350,5 @@ def to_policy(name: str, block: PolicyBlock) -> Policy:
             timeout_s=orders.pop("timeout_seconds"), retry_delay_s=orders.pop("retry_delay_seconds"), **orders
         ),
         protection=ProtectionPolicy(**block.protection.model_dump()),
+        sizing=SizingPolicy(**block.sizing.model_dump()),
     )

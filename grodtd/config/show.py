@@ -25,6 +25,7 @@ def effective_lines(configuration: Configuration) -> list[str]:
         if name != "default"
     }
     headings["trade_exit."] = f"policy default ({configuration.policies['default'].fingerprint})"
+    headings["risk_limits."] = "risk limits of the account"
     headings["instruments."] = "instruments"
     headings["brokers."] = f"brokers (in use: {configuration.brokers.use})"
     width = max(len(path) for path in configuration.values) + 2

@@ -104,7 +104,11 @@ def test_a_variable_changes_every_strategy_unless_it_names_one(under):
 @pytest.mark.parametrize(
     ("variable", "text", "words"),
     [
-        ("GRODTD_FOO", "1", "foo: unknown key; known keys here: risk_reward, trade_exit, instruments, brokers"),
+        (
+            "GRODTD_FOO",
+            "1",
+            "foo: unknown key; known keys here: risk_reward, trade_exit, risk_limits, instruments, brokers",
+        ),
         (
             "GRODTD_TRADE_EXIT__ATR__PERIODD",
             "21",
