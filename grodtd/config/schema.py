@@ -304,6 +304,27 @@ class Protection(Block):
         ge=0,
         le=300,
     )
+    other_stop_type_after: int = key(
+        GUARD.other_stop_type_after,
+        "After so many failures of a stop one attempt is made with the other type (stop-limit); 0: never.",
+        "failures",
+        ge=0,
+        le=100,
+    )
+    max_denied_stops: int = key(
+        GUARD.max_denied_stops,
+        "When the venue denies knowing so many stops it held, no more are sent until it admits one: they may all rest.",
+        "orders",
+        ge=1,
+        le=10,
+    )
+    naked_alarm_s: Number = key(
+        GUARD.naked_alarm_s,
+        "A position without its whole protection for this long is an alarm; again at 4, 9, 16 ... times that.",
+        "seconds",
+        gt=0,
+        le=60,
+    )
     max_stops: int = key(
         GUARD.max_stops,
         "More additive stops than this on one bracket are merged where the venue can amend.",

@@ -374,7 +374,7 @@ def amend(
 
 
 def shrink(step: Step, bracket: Bracket, terms: Terms, leg: Leg, excess: Decimal, rung: int | None = None) -> Bracket:
-    """Take `excess` units off the leg's resting orders (of one rung), newest first: amend where the venue can, else cancel.
+    """Take `excess` units off the leg's resting orders (of one rung), newest first: amend if it can be, else cancel.
 
     A stop cancelled here is placed again, smaller, once its end is certain: where nothing can be amended there is
     no other way.

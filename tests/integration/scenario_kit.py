@@ -99,7 +99,10 @@ def at(*worlds):
 
 
 class Fate(NamedTuple):
-    """What happens to the next request of a kind: 'lost', 'answer lost', 'late', 'held' or a refusal's code."""
+    """What happens to the next request of a kind: 'lost', 'answer lost', 'late', 'held' or a refusal's code.
+
+    Of a pair also 'stop alone' and 'target alone': half of it arrives.
+    """
 
     kind: str
     what: str
@@ -511,6 +514,10 @@ class Story:
                 with suppress(Refused):
                     self.venue.apply(command, self.now_ns)  # it happened, and nobody heard of it
             self.wire.extend(self._facts(command, RequestUnknown, "no answer"))
+        elif fate in ("stop alone", "target alone"):  # half of a pair arrives, and nobody says so
+            half = command.stop if fate == "stop alone" else command.target
+            self.venue.apply(SubmitOrder(command.bracket_id, half), self.now_ns)
+            self.wire.extend(self._facts(command, RequestUnknown, "no answer"))
         elif fate == "held":
             self.late.append(command)
         else:
@@ -596,7 +603,7 @@ class _Account:
         return self._story.now_ns
 
     async def open_orders(self):
-        return self._venue.open_orders()
+        return [] if self._story.blind else self._venue.open_orders()
 
     async def fills(self, since_ns):
         return self._venue.fills(since_ns)

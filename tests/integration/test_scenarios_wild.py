@@ -12,7 +12,7 @@ from grodtd.domain.bracket import OrderState
 from grodtd.domain.capabilities import ReduceOnly, StopOrders
 from grodtd.domain.instrument import FeeAsset
 from grodtd.domain.notes import NoteKind, Severity
-from grodtd.domain.orders import OrderType, TimeInForce
+from grodtd.domain.orders import OrderStatus, OrderType, TimeInForce
 from grodtd.domain.policy import Plan
 from grodtd.venue.profiles import MARGIN, PERP
 from tests.integration.scenario_kit import (
@@ -394,6 +394,57 @@ class TestWild20StopsPileUp:
 
         story.blind = False
         story.wait(60).guarded(10)
+
+
+class TestWild20TheVenueDeniesWhatItHolds:
+    """A stop that rests is denied for longer than any proof takes, and so is the one sent in its place."""
+
+    @at(MARGIN_WORLD, PERP_WORLD)
+    def test_two_may_rest_and_no_more_are_sent(self, begin):
+        story = denying(begin().hold(10))
+
+        assert [request for request in story.sent if request.startswith("stop")] == ["stop stop1", "stop stop2"]
+        assert story.told(NoteKind.STOPS_DENIED, Severity.ALARM) == 1
+        assert story.told(NoteKind.NAKED, Severity.ALARM) >= 1
+
+    @at(MARGIN_WORLD, SPOT_WORLD)
+    def test_when_it_admits_them_one_stays(self, begin):
+        story = denying(begin().hold(10))
+
+        story.blind = False
+        story.reconcile().wait(10).reconcile().wait(10).guarded(10)
+        assert story.bracket.denied_stops == 0
+
+    @at(SPOT_WORLD)
+    def test_where_coins_are_locked_the_refusal_says_that_it_lives(self, begin):
+        """A second stop is refused for want of coins: the first one claims them. That is no reason to sell."""
+        story = denying(begin().hold(10))
+
+        assert story.refusals == ["insufficient_inventory"]
+        assert story.trades() == []
+
+    @at(BARE_WORLD, MARGIN_WORLD)
+    def test_meanwhile_the_stop_is_watched_here(self, begin):
+        story = denying(begin().hold(10))
+        for report in story.venue.open_orders():  # they were gone indeed
+            story.venue.yank(report.client_order_id, OrderStatus.CANCELED, "venue", story.now_ns)
+
+        story.price(90).wait(10).over("exit 10 @ 90")
+
+    @at(MARGIN_WORLD)
+    def test_a_hand_that_moves_the_stop_has_one_sent(self, begin):
+        story = denying(begin().hold(10))
+
+        story.move_stop(91)
+        assert story.sent[-1] == "stop stop3"
+
+
+def denying(story):
+    """For five minutes the venue knows none of our orders when asked; it takes new ones in all the same."""
+    story.blind = True
+    for _ in range(60):
+        story.reconcile().wait(5)
+    return story
 
 
 def _sold(story):
