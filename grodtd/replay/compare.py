@@ -15,6 +15,7 @@ from grodtd.config.loading import Configuration
 from grodtd.config.policy_file import NamedPolicy
 from grodtd.replay.columns import Progress
 from grodtd.replay.compare_figures import Figures, figures, planned_risk, under_models, versus
+from grodtd.replay.compare_stats import FEWEST_BLOCKS
 from grodtd.replay.entries import is_rule
 from grodtd.replay.exits import ExitRow
 from grodtd.replay.reading import ReadResult
@@ -79,7 +80,8 @@ def compare(
     alone = [figures(found.rows, by_model, model, seed) for found, by_model in zip(runs, trades, strict=True)]
     against = versus(trades[0], trades[1:], model, seed)
     compared = [alone[0], *(replace(each, versus=found) for each, found in zip(alone[1:], against, strict=True))]
-    return Comparison(inputs, runs, compared, seed, tuple(_period_remarks(inputs, policies) + remarks_of(inputs, runs)))
+    remarks = _period_remarks(inputs, policies) + remarks_of(inputs, runs) + outliers_told(runs, compared)
+    return Comparison(inputs, runs, compared, seed, tuple(remarks))
 
 
 def _period(configuration: Configuration) -> int:
@@ -158,6 +160,21 @@ def remarks_of(inputs: Inputs, runs: Sequence[PolicyRun]) -> list[str]:
         for found in runs
         if found.skipped
     ]
+    return said
+
+
+def outliers_told(runs: Sequence[PolicyRun], found: Sequence[Figures]) -> list[str]:
+    """Say where one trade makes half of all R won and lost: what stands there in R is that trade, not the policy."""
+    said = []
+    for run, each in zip(runs, found, strict=True):
+        known = [(trade.own_r, trade.entry_id) for trade in each.trades if trade.own_r is not None]
+        if len(known) < FEWEST_BLOCKS:
+            continue
+        r, name = max(known, key=lambda one: abs(one[0]))
+        if abs(r) > sum(abs(own_r) for own_r, _ in known) / 2:
+            said.append(
+                f"{run.name}: trade {name} alone made {r:,.2f} R, more than all others together: look at it first"
+            )
     return said
 
 

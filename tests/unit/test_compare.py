@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from grodtd.domain.orders import Side
-from grodtd.replay.compare import remarks_of
+from grodtd.replay.compare import outliers_told, remarks_of
 from grodtd.replay.compare_figures import Measure, figures, planned_risk, trades_of, under_models, versus
 from grodtd.replay.compare_file import comparison_json, write_csv
 from grodtd.replay.compare_stats import Interval
@@ -162,6 +162,14 @@ class TestWhatIsCompared:
     def test_an_entry_a_policy_skipped_is_named(self, two):
         runs = [two.runs[0], dataclasses.replace(two.runs[1], skipped=["E000003", "E000009"])]
         assert "wide skipped 2 of 40 entries: E000003, E000009" in remarks_of(two.inputs, runs)
+
+    def test_a_trade_that_outweighs_all_others_is_named(self, two):
+        wild = [dataclasses.replace(two.figures[0].trades[7], own_r=-25_000.0), *two.figures[0].trades[8:]]
+        found = outliers_told(two.runs[:1], [dataclasses.replace(two.figures[0], trades=wild)])
+        assert found == [
+            "tight: trade E000008 alone made -25,000.00 R, more than all others together: look at it first"
+        ]
+        assert outliers_told(two.runs, two.figures) == []
 
     def test_a_short_is_the_mirror_of_a_long(self):
         longs = [row for row in trades(40, lambda n: n % 3 == 0) if row.side is Side.BUY]
