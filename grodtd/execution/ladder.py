@@ -3,8 +3,8 @@
 The ladder of a lost stop, each step bounded in time and visible: sent again after a delay that doubles; once as the
 other stop type, after `other_stop_type_after` failures; after `stop_retry_attempts` watched here as a local stop (while
 we keep trying); after `local_stop_s` of that, out at market. A stop refused because it would trigger at once is a stop
-that was hit: out at once. Where the venue only says "not now" (a halt, a price band) or nothing left this house, nothing
-is wrong with the stop: it is watched here and tried again, and never a reason to sell.
+that was hit: out at once. Where the venue only says "not now" (a halt, a price band) or nothing left this house,
+nothing is wrong with the stop: it is watched here and tried again, and never a reason to sell.
 """
 
 from msgspec.structs import replace
