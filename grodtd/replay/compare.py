@@ -166,14 +166,14 @@ def remarks_of(inputs: Inputs, runs: Sequence[PolicyRun]) -> list[str]:
 def outliers_told(runs: Sequence[PolicyRun], found: Sequence[Figures]) -> list[str]:
     """Say where one trade makes half of all R won and lost: what stands there in R is that trade, not the policy."""
     said = []
-    for run, each in zip(runs, found, strict=True):
+    for one, each in zip(runs, found, strict=True):
         known = [(trade.own_r, trade.entry_id) for trade in each.trades if trade.own_r is not None]
         if len(known) < FEWEST_BLOCKS:
             continue
-        r, name = max(known, key=lambda one: abs(one[0]))
+        r, name = max(known, key=lambda pair: abs(pair[0]))
         if abs(r) > sum(abs(own_r) for own_r, _ in known) / 2:
             said.append(
-                f"{run.name}: trade {name} alone made {r:,.2f} R, more than all others together: look at it first"
+                f"{one.name}: trade {name} alone made {r:,.2f} R, more than all others together: look at it first"
             )
     return said
 
