@@ -28,10 +28,11 @@ def range_comment(key: Key) -> str:
 
 
 def documented() -> Iterator[tuple[Path, Key]]:
-    """Yield every key once: a strategy's and the trade exit's own risk_reward repeat what stands elsewhere."""
+    """Yield every key once: a strategy's, a symbol's and the trade exit's own risk_reward stand elsewhere already."""
     for path, node in every_key():
         repeated = path[:2] in {
             ("trade_exit", "strategies"),
+            ("trade_exit", "symbols"),
             ("trade_exit", "risk_reward"),
             ("instruments", "defaults"),
         }
@@ -56,11 +57,12 @@ def table() -> str:
         cells = (f"`{'.'.join(path)}`", key.allowed, key.unit, f"`{key.default}`" if key.default else "", key.why)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
         if path[-1] == "day_rolls_at":
-            strategies = find(("trade_exit", "strategies"))
-            assert isinstance(strategies, Each)
-            lines.append(
-                f"| `trade_exit.strategies.<strategy>` | a block under {strategies.allowed} | | | {strategies.why} |"
-            )
+            for name in ("strategies", "symbols"):
+                each = find(("trade_exit", name))
+                assert isinstance(each, Each)
+                lines.append(
+                    f"| `trade_exit.{name}.{each.placeholder}` | a block under {each.allowed} | | | {each.why} |"
+                )
     return "\n".join([BEGIN, *lines, "", END])
 
 

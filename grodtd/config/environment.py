@@ -92,7 +92,7 @@ def _free_name(each: Each, segment: str, known: set[str]) -> tuple[str, str]:
     if each.placeholder == "<strategy>":
         there = ", ".join(sorted(known)) or "none"
         return segment.lower(), f"unknown strategy: list it in trade_exit.yaml first; known strategies: {there}"
-    return segment.upper() if each.placeholder == "<symbol>" else segment.lower(), ""
+    return each.of_variable(segment), ""
 
 
 def _names(files: Iterable[Layer]) -> dict[str, set[str]]:

@@ -22,6 +22,7 @@ Value = str | int | bool | None
 
 SECONDS_PER = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _LENGTH = re.compile(r"([1-9][0-9]{0,6})([smhd])")
+_PLAIN_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,12})?")
 _TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -37,6 +38,8 @@ class Named(NamedTuple):
 
     placeholder: str
     allowed: str
+    of_variable: Callable[[str], str] = str.lower
+    """How a name no file uses is spelt, from what stands in a variable."""
 
 
 def exact(value: Any) -> Decimal:
@@ -108,6 +111,57 @@ def parse_time_of_day(value: Any) -> time:
     return time(int(match[1]), int(match[2]))
 
 
+def parse_r(name: str) -> Decimal:
+    """Return the initial risks a name says, above 0 and at most 100: 2, 1.5.
+
+    >>> parse_r("1.5")
+    Decimal('1.5')
+    """
+    if not _PLAIN_NUMBER.fullmatch(name) or not 0 < Decimal(name) <= 100:
+        raise ValueError("")
+    return Decimal(name)
+
+
+class Place(NamedTuple):
+    """Where a scale-out step stands: so many initial risks in profit, or at a price. One of the two is set."""
+
+    at_r: Decimal | None = None
+    px: Decimal | None = None
+
+
+def parse_place(name: str) -> Place:
+    """Return the place a name says: 2R, 1.5R, or px 105.20.
+
+    >>> parse_place("1.5R"), parse_place("px 105.20")
+    (Place(at_r=Decimal('1.5'), px=None), Place(at_r=None, px=Decimal('105.20')))
+    """
+    word, _, price = name.rpartition(" ")
+    if word == "px" and _PLAIN_NUMBER.fullmatch(price) and Decimal(price) > 0:
+        return Place(px=Decimal(price))
+    if not name.endswith("R"):
+        raise ValueError("")
+    return Place(at_r=parse_r(name[:-1]))
+
+
+def _checked(parse: Callable[[str], object]) -> AfterValidator:
+    """Keep a name as it is written, once `parse` understands it."""
+
+    def check(name: str) -> str:
+        parse(name)
+        return name
+
+    return AfterValidator(check)
+
+
+def _r_of_variable(segment: str) -> str:
+    return segment.replace("_", ".", 1)
+
+
+def _place_of_variable(segment: str) -> str:
+    word, _, price = segment.upper().partition("_")
+    return f"px {_r_of_variable(price)}" if word == "PX" else _r_of_variable(segment.upper())
+
+
 def _strategy_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", value) or value.lower() == "default":
         raise ValueError("")
@@ -129,6 +183,12 @@ Duration = Annotated[
     Field(ge=1, le=7 * 86_400),
     Kind("a length of time with its unit (30s, 5m, 1h, 1d), from 1s to 7d", format_duration),
 ]
+Deadline = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    Field(ge=1, le=365 * 86_400),
+    Kind("a length of time with its unit (30s, 5m, 4h, 10d), from 1s to 365d", format_duration),
+]
 TimeOfDay = Annotated[
     time,
     BeforeValidator(parse_time_of_day),
@@ -140,8 +200,16 @@ Calendar = Annotated[
     Kind("a calendar's code such as XNYS", str),
 ]
 _FREE_NAME = "1 to 32 characters without blanks and without __"
-Symbol = Annotated[str, AfterValidator(_name), Named("<symbol>", f"a symbol of {_FREE_NAME}")]
+Symbol = Annotated[str, AfterValidator(_name), Named("<symbol>", f"a symbol of {_FREE_NAME}", str.upper)]
 Condition = Annotated[str, AfterValidator(_name), Named("<condition>", f"a condition's name of {_FREE_NAME}")]
+RiskMultiple = Annotated[
+    str, _checked(parse_r), Named("<r>", "initial risks in profit, above 0 and at most 100, such as 2", _r_of_variable)
+]
+StepPlace = Annotated[
+    str,
+    _checked(parse_place),
+    Named("<place>", "initial risks in profit such as 1.5R, or a price such as px 105.20", _place_of_variable),
+]
 StrategyName = Annotated[
     str,
     AfterValidator(_strategy_name),

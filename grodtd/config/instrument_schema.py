@@ -62,7 +62,8 @@ class InstrumentRules(Block):
     )
     calendar: Calendar | None = key(
         RULES.calendar,
-        "Code of the trading calendar (XNYS is New York) its sessions come from; null trades around the clock.",
+        "Code of the trading calendar its sessions come from: XNYS is New York, FX the currency market (its days end "
+        "at 17:00 New York); null trades around the clock.",
     )
 
 

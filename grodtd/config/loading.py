@@ -26,7 +26,7 @@ class Configuration(msgspec.Struct, frozen=True):
     """Everything the files, the environment and the built-in defaults say, as values that no longer change."""
 
     policies: dict[str, Policy]
-    """One a strategy; `default` is always there."""
+    """One a strategy, `default` always among them; `strategy@symbol` where a symbol has keys of its own."""
     instruments: dict[str, Instrument]
     day_rolls_at: time
     """UTC; a symbol with a calendar rolls at its session close."""

@@ -19,7 +19,7 @@ from grodtd.config.environment import read_environment
 from grodtd.config.fields import Value
 from grodtd.config.layers import Layer, Origin, accepted, check, complaint, dotted, quoted, read_layer
 from grodtd.config.loading import Configuration, load_sources
-from grodtd.config.resolve import STRATEGIES, TRADE_EXIT, resolve
+from grodtd.config.resolve import BASE_RATIO, OF_SYMBOL, STRATEGIES, TRADE_EXIT, resolve
 from grodtd.config.sources import one_line, read_sources
 from grodtd.config.text import Document, Leaf, Path, parse
 from grodtd.domain.errors import ConfigError
@@ -29,7 +29,6 @@ FEWEST, MOST = 2, 8
 
 LONGEST_NAME = 32
 RATIOS_OF_SYMBOLS = "symbol_specific_ratios"
-BASE_RATIO: Path = ("risk_reward", "base_ratio")
 
 
 class NamedPolicy(NamedTuple):
@@ -119,14 +118,16 @@ def _layer(name: str, document: Document, shown: str) -> tuple[Layer, list[tuple
 
 
 def _laid(name: str, policy: Layer, files: list[Layer], environment: Layer, base: Configuration) -> NamedPolicy:
-    """Put one policy on top of everything, for the default policy and for every strategy."""
+    """Put one policy on top of everything, for the default policy, every strategy and every symbol."""
     own = {path[len(TRADE_EXIT) :]: setting for path, setting in policy.settings.items()}
     if BASE_RATIO in own:
         files, environment = [_without_symbols(layer) for layer in files], _without_symbols(environment)
-    strategies = [strategy for strategy in base.policies if strategy != "default"]
     on_top = dict(policy.settings)
-    for strategy in strategies:
-        on_top |= {(*STRATEGIES, strategy, *path): setting for path, setting in own.items()}
+    for of in base.policies:
+        strategy, _, symbol = of.partition("@")
+        at = (*OF_SYMBOL, symbol) if symbol else (*STRATEGIES, strategy)
+        if of != "default":
+            on_top |= {(*at, *path): setting for path, setting in own.items()}
     resolved = resolve(files, environment._replace(settings=environment.settings | on_top))
     if resolved.problems:
         raise ConfigError(list(dict.fromkeys(resolved.problems)))

@@ -89,6 +89,7 @@ class Each(NamedTuple):
     allowed: str
     each: "Node"
     why: str
+    of_variable: Callable[[str], str] = str.lower
 
 
 Node = Key | Keys | Each
@@ -118,7 +119,7 @@ def _node(field: FieldInfo) -> Node:
         named = next(mark for mark in get_args(name) if isinstance(mark, Named))
         child = FieldInfo.from_annotation(value)
         child.description, child.json_schema_extra = why, {"unit": unit}
-        return Each(named.placeholder, named.allowed, _node(child), why)
+        return Each(named.placeholder, named.allowed, _node(child), why, named.of_variable)
     choices = tuple(base) if isinstance(base, type) and issubclass(base, StrEnum) else ()
     kind = next((mark for mark in metadata if isinstance(mark, Kind)), None)
     show = kind.show if kind else shown

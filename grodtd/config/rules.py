@@ -1,19 +1,22 @@
-"""Rules between keys: bounds that contain what they bound, a price step the venue can write."""
+"""Rules between keys: bounds that contain what they bound, steps that add up, a price step the venue can write."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from grodtd.config.fields import Place, parse_place, parse_r
 from grodtd.config.instrument_schema import InstrumentRules
 from grodtd.config.layers import DEFAULT, Origin, Setting, complaint
-from grodtd.config.schema import PolicyBlock, RiskReward
+from grodtd.config.schema import PolicyBlock, RiskReward, Trailing, locks, steps
 from grodtd.config.text import Path
-from grodtd.domain.money import plain
-from grodtd.domain.policy import Plan
+from grodtd.domain.money import ONE, ZERO, plain
+from grodtd.domain.policy import Plan, TrailMethod
 
 MIN_RATIO: Path = ("risk_reward", "min_ratio")
 MAX_RATIO: Path = ("risk_reward", "max_ratio")
 RATIOS: Path = ("risk_reward", "symbol_specific_ratios")
+STEPS: Path = ("scale_out", "steps")
+LOCKS: Path = ("profit_lock",)
 
 
 class Placed(NamedTuple):
@@ -42,17 +45,67 @@ class Clash(NamedTuple):
     allowed: str
 
 
-OPPOSITE = {"is below": "is above", "is above": "is below"}
+UNFIT = "does not go with"
+OPPOSITE = {"is below": "is above", "is above": "is below", UNFIT: UNFIT}
 
 
 def policy_problems(name: str, block: PolicyBlock, placed: Placed, already: Sequence[str]) -> Iterator[str]:
     """Say which values of a policy contradict each other; what the default policy had said already is not repeated."""
-    for clash in (*_ratio_clashes(block.risk_reward), *_plan_clashes(block)):
-        if placed.doubtful(clash.path) or placed.doubtful(clash.other):
-            continue
-        line = _spoken(clash, placed)
-        if line not in already:
-            yield line if name == "default" else f"{line} (in strategy {name})"
+    strategy, _, symbol = name.partition("@")
+    where = f"in strategy {strategy}" if strategy != "default" else ""
+    where = f"{where} for {symbol}".strip() if symbol else where
+    for line in (*_clash_lines(block, placed), *_ladder_lines(block, placed)):
+        if not any(said == line or said.startswith(f"{line} (") for said in already):
+            yield f"{line} ({where})" if where else line
+
+
+def _clash_lines(block: PolicyBlock, placed: Placed) -> Iterator[str]:
+    for clash in (*_ratio_clashes(block.risk_reward), *_plan_clashes(block), *_trailing_clashes(block.trailing)):
+        if not (placed.doubtful(clash.path) or placed.doubtful(clash.other)):
+            yield _spoken(clash, placed)
+
+
+def _ladder_lines(block: PolicyBlock, placed: Placed) -> Iterator[str]:
+    """Say which scale-out steps and profit locks stand in each other's way, or in their own."""
+    for path, words in (*_step_problems(block, placed), *_lock_problems(block, placed)):
+        origin = placed.origin(path)
+        yield complaint(origin, tuple(origin.path.split(".")), words)
+
+
+def _step_problems(block: PolicyBlock, placed: Placed) -> Iterator[tuple[Path, str]]:
+    places: dict[Place, str] = {}
+    total = ZERO
+    for name, fraction in steps(block.scale_out).items():
+        place = parse_place(name)
+        if place in places:
+            first = f"{places[place]} ({placed.origin((*STEPS, places[place]))})"
+            yield (*STEPS, name), f"is the same place as {first}; allowed: one step at a place"
+        places.setdefault(place, name)
+        before, total = total, total + fraction
+        if before <= ONE < total:
+            yield (*STEPS, name), f"{plain(fraction)} brings the fractions to {plain(total)}; allowed: at most 1 in all"
+
+
+def _lock_problems(block: PolicyBlock, placed: Placed) -> Iterator[tuple[Path, str]]:
+    places: dict[Decimal, str] = {}
+    for name, lock_r in locks(block).items():
+        at_r = parse_r(name)
+        if at_r in places:
+            first = f"{places[at_r]} ({placed.origin((*LOCKS, places[at_r]))})"
+            yield (*LOCKS, name), f"is the same place as {first}; allowed: one lock at a place"
+        places.setdefault(at_r, name)
+        if lock_r >= at_r:
+            words = f"{plain(lock_r)} is not below the {name} it begins at; allowed: a number above -1 and below {name}"
+            yield (*LOCKS, name), words
+
+
+def _trailing_clashes(trailing: Trailing) -> Iterator[Clash]:
+    amount, method = ("trailing", "amount"), ("trailing", "method")
+    if trailing.method is TrailMethod.PERCENT and trailing.amount >= 1:
+        allowed = "with percent a number above 0 and below 1 (0.02 is two per cent)"
+        yield Clash(amount, plain(trailing.amount), UNFIT, method, "percent", allowed)
+    if trailing.method is TrailMethod.TICKS and trailing.amount != trailing.amount.to_integral_value():
+        yield Clash(amount, plain(trailing.amount), UNFIT, method, "ticks", "with ticks a whole number")
 
 
 def _ratio_clashes(ratios: RiskReward) -> Iterator[Clash]:

@@ -5,37 +5,56 @@ the error messages, the comments in `configs/` and the table in `docs/CONFIGURAT
 The built-in defaults are those of the domain's own policies, so they are written down once.
 """
 
+from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from grodtd.config.fields import (
     Condition,
+    Deadline,
     Duration,
     Factor,
     Number,
     Ratio,
+    RiskMultiple,
+    StepPlace,
     StrategyName,
     Symbol,
     TimeOfDay,
     format_duration,
     key,
+    parse_place,
+    parse_r,
 )
 from grodtd.domain.policy import (
     AtrMethod,
     AtrPolicy,
     BracketOrdersPolicy,
+    BreakEvenPolicy,
+    LockStep,
     MarketConditionPolicy,
     Plan,
     Policy,
     ProtectionPolicy,
+    RatchetOn,
+    RatchetPolicy,
     RatioStrategy,
+    Rest,
     RiskRewardPolicy,
+    ScaleOutPolicy,
+    ScaleStep,
+    TimeExitPolicy,
+    TrailAtr,
+    TrailingPolicy,
+    TrailMethod,
 )
 from grodtd.domain.risk import SizingPolicy
 
 RR, ATR, ORDERS, GUARD = RiskRewardPolicy(), AtrPolicy(), BracketOrdersPolicy(), ProtectionPolicy()
 CONDITION, SIZE = MarketConditionPolicy(), SizingPolicy()
+RATCHET, TRAIL, EVEN = RatchetPolicy(), TrailingPolicy(), BreakEvenPolicy()
+SCALE, TIME = ScaleOutPolicy(), TimeExitPolicy()
 
 
 def _nothing_set(value: Any) -> Any:
@@ -44,6 +63,8 @@ def _nothing_set(value: Any) -> Any:
 
 
 Unset = BeforeValidator(_nothing_set)
+Fraction = Annotated[Number, Field(gt=0, le=1)]
+LockedRisks = Annotated[Number, Field(gt=-1, lt=100)]
 
 
 class Block(BaseModel):
@@ -334,6 +355,137 @@ class Protection(Block):
     )
 
 
+class Ratchet(Block):
+    """How stops move, whatever moves them: trailing, break-even, profit locks. They only ever move nearer."""
+
+    on: RatchetOn = key(
+        RATCHET.on,
+        "When stops may move: at each bar's close, as a replay over bars would have it, or with every quote.",
+        strict=False,
+    )
+    step_ticks: int = key(
+        RATCHET.step_ticks,
+        "A stop moves by at least so many ticks: more spares the venue requests, less follows closer.",
+        "ticks",
+        ge=1,
+        le=100_000,
+    )
+    min_interval_s: Number = key(
+        RATCHET.min_interval_s,
+        "No two moves of one stop closer together than this; the best price in between is not forgotten.",
+        "seconds",
+        ge=0,
+        le=3_600,
+    )
+
+
+class Trailing(Block):
+    """A stop that follows the best price since entry."""
+
+    method: TrailMethod | None = key(
+        TRAIL.method,
+        "What the distance behind the best price is measured in; chandelier stays ATRs behind the best price since "
+        "entry, so it tightens by itself when the ATR falls. null does not trail.",
+        strict=False,
+    )
+    amount: Number = key(
+        TRAIL.amount,
+        "The distance: ATRs (atr, chandelier), a fraction of the price (percent: 0.02 is two per cent), price units "
+        "(distance) or whole ticks (ticks).",
+        "as the method says",
+        gt=0,
+        le=1_000_000,
+    )
+    atr: TrailAtr = key(
+        TRAIL.atr,
+        "Which ATR atr and chandelier measure with: the one the bracket began with, or that of the latest bar.",
+        strict=False,
+    )
+    activate_at_r: Number = key(
+        TRAIL.activate_at_r,
+        "Begin once the best price is so many initial risks in profit; 0 begins at once.",
+        "initial risks",
+        ge=0,
+        le=100,
+    )
+    activate_px: Number | None = key(
+        TRAIL.activate_px,
+        "Begin once the best price has reached this one, too; null asks for no price.",
+        "quote currency",
+        gt=0,
+        le=1_000_000_000,
+    )
+
+
+class BreakEven(Block):
+    """Move the stop to where the trade costs nothing, once it has gone well."""
+
+    at_r: Number | None = key(
+        EVEN.at_r,
+        "Initial risks in profit at which the stop moves to break-even; null never moves it there.",
+        "initial risks",
+        gt=0,
+        le=100,
+    )
+    offset_ticks: int = key(
+        EVEN.offset_ticks, "So many ticks beyond break-even, to the winning side.", "ticks", ge=0, le=100_000
+    )
+    plus_fees: bool = key(EVEN.plus_fees, "Count the fees of entry and exit in, so that the exit pays for both.")
+
+
+class ScaleOut(Block):
+    """Targets in steps, each with a quantity of its own; the stop is always for what is open."""
+
+    steps: Annotated[dict[StepPlace, Fraction | None], Unset] = key(
+        {},
+        "What fraction of the position is sold where: so many initial risks in profit (1R), or at a price (px 105.20). "
+        "Fractions sum to 1 at most; null drops a step that is set elsewhere.",
+        "fraction of the position",
+    )
+    rest: Rest = key(
+        SCALE.rest,
+        "What no step takes goes to the ratio's target, or runs without one until a stop, a time or a signal ends it.",
+        strict=False,
+    )
+
+
+class TimeExit(Block):
+    """When a trade has had its time."""
+
+    after_bars: int | None = key(
+        TIME.after_bars,
+        "Leave at the close of so many bars after the entry bar; null counts none.",
+        "bars",
+        ge=1,
+        le=100_000,
+    )
+    after: Deadline | None = key(TIME.after_s, "Leave so long after the first fill; null waits.")
+    unprofitable_after_bars: int | None = key(
+        TIME.unprofitable_after_bars,
+        "Leave at the close of so many bars after the entry bar, or of any later one, that is not in profit; null "
+        "waits.",
+        "bars",
+        ge=1,
+        le=100_000,
+    )
+    at_session_end: bool = key(
+        TIME.at_session_end,
+        "Leave before the market closes: the instrument's calendar says when. Without one it never does "
+        "live, and a replay goes by the gaps in its prices.",
+    )
+    before_weekend: bool = key(
+        TIME.before_weekend,
+        "Leave at the end of the last session before the market is closed for two days or more.",
+    )
+    session_end_lead_s: Number = key(
+        TIME.session_end_lead_s,
+        "How long before the session's end to leave, live; a replay leaves at the close of the session's last bar.",
+        "seconds",
+        ge=0,
+        le=86_400,
+    )
+
+
 class PolicyBlock(Block):
     """One exit policy; as a strategy, only the keys that differ from `trade_exit` itself."""
 
@@ -342,6 +494,17 @@ class PolicyBlock(Block):
     bracket_orders: BracketOrders = BracketOrders()
     protection: Protection = Protection()
     sizing: Sizing = Sizing()
+    ratchet: Ratchet = Ratchet()
+    trailing: Trailing = Trailing()
+    break_even: BreakEven = BreakEven()
+    profit_lock: Annotated[dict[RiskMultiple, LockedRisks | None], Unset] = key(
+        {},
+        "At so many initial risks in profit (the name) the stop moves to so many of them (the value): 2: 1 locks 1R "
+        "in at 2R. Below the name; null drops a lock that is set elsewhere.",
+        "initial risks",
+    )
+    scale_out: ScaleOut = ScaleOut()
+    time_exit: TimeExit = TimeExit()
 
 
 class TradeExit(PolicyBlock):
@@ -355,6 +518,9 @@ class TradeExit(PolicyBlock):
     strategies: Annotated[dict[StrategyName, PolicyBlock], Unset] = key(
         {}, "Policies by name, each with only the keys that differ from trade_exit; a bracket names the one it wants."
     )
+    symbols: Annotated[dict[Symbol, PolicyBlock], Unset] = key(
+        {}, "What differs for one symbol, whichever strategy its bracket names; it wins over the strategy's own keys."
+    )
 
 
 def to_policy(name: str, block: PolicyBlock) -> Policy:
@@ -363,6 +529,8 @@ def to_policy(name: str, block: PolicyBlock) -> Policy:
     orders = block.bracket_orders.model_dump()
     ratio = block.risk_reward.model_dump()
     condition = MarketConditionPolicy(**ratio.pop("market_condition"))
+    time_exit = block.time_exit.model_dump()
+    after = time_exit.pop("after")
     return Policy(
         name=name,
         risk_reward=RiskRewardPolicy(market_condition=condition, **ratio),
@@ -372,4 +540,30 @@ def to_policy(name: str, block: PolicyBlock) -> Policy:
         ),
         protection=ProtectionPolicy(**block.protection.model_dump()),
         sizing=SizingPolicy(**block.sizing.model_dump()),
+        ratchet=RatchetPolicy(**block.ratchet.model_dump()),
+        trailing=TrailingPolicy(**block.trailing.model_dump()),
+        break_even=BreakEvenPolicy(**block.break_even.model_dump()),
+        profit_lock=tuple(
+            LockStep(at_r, lock_r)
+            for at_r, lock_r in sorted((parse_r(name), lock_r) for name, lock_r in locks(block).items())
+        ),
+        scale_out=ScaleOutPolicy(_steps(block.scale_out), block.scale_out.rest),
+        time_exit=TimeExitPolicy(after_s=None if after is None else Decimal(after), **time_exit),
     )
+
+
+def locks(block: PolicyBlock) -> dict[str, Decimal]:
+    """Return the profit locks that are in force, as they are written."""
+    return {name: lock_r for name, lock_r in block.profit_lock.items() if lock_r is not None}
+
+
+def steps(block: ScaleOut) -> dict[str, Decimal]:
+    """Return the scale-out steps that are in force, as they are written."""
+    return {name: fraction for name, fraction in block.steps.items() if fraction is not None}
+
+
+def _steps(block: ScaleOut) -> tuple[ScaleStep, ...]:
+    """In order of R, then of price: a policy is the same however its file is ordered."""
+    placed = [(parse_place(name), fraction) for name, fraction in steps(block).items()]
+    placed.sort(key=lambda step: (step[0].px is not None, step[0].at_r or step[0].px))
+    return tuple(ScaleStep(fraction, place.at_r, place.px) for place, fraction in placed)

@@ -20,7 +20,7 @@ def effective_lines(configuration: Configuration) -> list[str]:
     lines = [f"configuration {configuration.fingerprint} from {configuration.directory}{environment}"]
     lines += [f"read: {', '.join(configuration.files)}"]
     headings = {
-        f"trade_exit.strategies.{name}.": f"policy {name} ({policy.fingerprint})"
+        _place_of(name): f"policy {name} ({policy.fingerprint})"
         for name, policy in configuration.policies.items()
         if name != "default"
     }
@@ -38,6 +38,12 @@ def effective_lines(configuration: Configuration) -> list[str]:
             heading = under
         lines.append(f"  {path:<{width}}{word(value):<{broad}}{configuration.origins[path]}")
     return lines
+
+
+def _place_of(policy: str) -> str:
+    """Where the values of a policy stand: of `strategy@symbol`, only what the symbol changes."""
+    strategy, _, symbol = policy.partition("@")
+    return f"trade_exit.symbols.{symbol}." if strategy == "default" and symbol else f"trade_exit.strategies.{policy}."
 
 
 def effective_data(configuration: Configuration) -> dict[str, Any]:

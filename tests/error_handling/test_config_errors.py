@@ -143,7 +143,8 @@ ATR = "trade_exit:\n  atr:\n    {}\n"
             "trade_exit: 14\n",
             (
                 "1: trade_exit: 14 is not allowed; allowed: a block of keys (risk_reward, atr, bracket_orders, "
-                "protection, sizing, day_rolls_at, strategies)"
+                "protection, sizing, ratchet, trailing, break_even, profit_lock, scale_out, time_exit, "
+                "day_rolls_at, strategies, symbols)"
             ),
         ),
         ("just words\n", "1: 'just words' is not allowed; allowed: a block of keys (trade_exit)"),

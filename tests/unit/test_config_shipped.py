@@ -93,7 +93,7 @@ def test_the_shipped_policy_is_the_built_in_one_plus_the_printed_ratios():
         ("TSLA", "0.01", "1", "XNYS"),
         ("SPY", "0.01", "1", "XNYS"),
         ("BTCUSD", "0.01", "0.00000001", None),
-        ("EURUSD", "0.00001", "1", None),
+        ("EURUSD", "0.00001", "1", "FX"),
     ],
 )
 def test_shipped_instruments_have_their_markets_steps(symbol, tick, lot, calendar):
@@ -106,7 +106,7 @@ def test_shipped_instruments_have_their_markets_steps(symbol, tick, lot, calenda
 def test_shipped_calendars_exist():
     calendars = pytest.importorskip("exchange_calendars")
     named = {i.calendar for i in load(CONFIGS, environ={}).instruments.values() if i.calendar}
-    assert named <= set(calendars.get_calendar_names())
+    assert named <= {"FX", *calendars.get_calendar_names()}
 
 
 def test_the_page_lists_every_key_as_the_schema_has_it():
