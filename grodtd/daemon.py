@@ -18,6 +18,7 @@ import msgspec
 import grodtd
 from grodtd.config.loading import Configuration
 from grodtd.domain.bracket import ENDED, Bracket
+from grodtd.domain.errors import ConfigError
 from grodtd.domain.events import (
     CapabilitiesLearned,
     Event,
@@ -41,6 +42,7 @@ from grodtd.runtime.bars import LiveBars, lengths_wanted
 from grodtd.runtime.feed import FeedPlayer, Recording, let_pass
 from grodtd.runtime.recovery import SNAPSHOT_EVERY, Remembered, SnapshotKeeper, recover
 from grodtd.runtime.runner import Runner
+from grodtd.runtime.sessions import SessionClock
 from grodtd.runtime.supervisor import Part, Supervisor
 from grodtd.runtime.watch import Watcher
 from grodtd.service.app import create_app
@@ -49,6 +51,8 @@ from grodtd.service.server import SocketServer
 
 WATCH_BACK_NS = 60_000_000_000
 """Fills are looked for from this long before the last thing the journal knows: a venue's reads lag."""
+SESSIONS_EVERY_S = 3600.0
+"""How often it is looked whether the market's closes are to be told anew: soon enough after a machine slept."""
 SETTLE_WITHIN_S = 1.0
 ALARMS_KEPT = 50
 
@@ -143,6 +147,7 @@ class LiveDaemon:
         self.runner = Runner(turn, broker, journal, clock, snapshots=journal, snapshot_every=options.snapshot_every)
         self.market = LiveBars(lengths_wanted(configuration.policies.values()), clocked=recording is None)
         self.service = TradeExitService(self.runner, self.runner, self.market, clock, configuration.policies)
+        self.sessions = SessionClock(configuration.instruments.values(), configuration.policies.values())
         self.supervisor = Supervisor(self.runner, journal, clock, log, fatal=fatal)
         self.alarms: deque[Alarm] = deque(maxlen=ALARMS_KEPT)
         self.player: FeedPlayer | None = None
@@ -264,11 +269,14 @@ class LiveDaemon:
             PoliciesLoaded(known.policies, now_ns),
             InstrumentsLoaded(tuple(known.instruments.values()), now_ns),
             CapabilitiesLearned(self.broker.capabilities, now_ns),
+            *self.sessions.due(now_ns),
             *self._lost_with_the_account(now_ns),
         )
 
     def _parts(self) -> list[Part]:
         parts = [Part("api", self.server.run, last=True, stop=self.server.stop)]
+        if self.sessions.wanted:
+            parts.append(Part("sessions", self._tell_sessions, essential=False))
         if self.watcher.watching:
             parts.append(Part("watcher", self._watch, essential=False))
         if self.recording is not None:
@@ -315,6 +323,15 @@ class LiveDaemon:
     def _stray(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         words = str(context.get("message", "in the loop"))
         self.supervisor.fault(words, context.get("exception") or RuntimeError("no exception told"))
+
+    async def _tell_sessions(self) -> None:
+        while True:
+            await asyncio.sleep(SESSIONS_EVERY_S)
+            try:
+                for fact in await asyncio.to_thread(self.sessions.due, self.clock.now_ns()):
+                    await self.runner.handle(fact)
+            except ConfigError as error:  # what was told lasts for a month: time to mend it
+                self.supervisor.fault("reading the exchange calendars", error)
 
     async def _watch(self) -> None:
         await self.runner.ready.wait()
