@@ -25,6 +25,7 @@ from grodtd.ports import Clock, Journal, Record
 from grodtd.runtime.clocks import SystemClock
 from grodtd.runtime.feed import Recording, merged, quotes_of_bar
 from grodtd.runtime.runner import Runner
+from grodtd.runtime.sessions import SessionClock
 from grodtd.runtime.turn import Turn
 from grodtd.storage import upkeep
 from grodtd.storage.bulk import SyncJournal
@@ -118,6 +119,7 @@ async def paper(
         PoliciesLoaded(chosen.policies, now_ns),
         InstrumentsLoaded(tuple(listed.values()), now_ns),
         CapabilitiesLearned(capabilities, now_ns),
+        *SessionClock(listed.values(), chosen.policies.values()).due(now_ns),
     )
     service = TradeExitService(runner, runner, Bars(bars), clock, chosen.policies)
     try:
@@ -340,9 +342,9 @@ class SimulatedDisk:
         """Everything committed so far."""
         return self._disk.records
 
-    def open(self) -> MemoryJournal:
-        """Open it for the next process."""
-        return MemoryJournal(self._disk)
+    def open(self, *, holder: str, now_ns: int, alone: bool) -> MemoryJournal:
+        """Open it for a process, which takes the lease. Raises: `JournalLocked`."""
+        return MemoryJournal(self._disk, holder=holder, now_ns=now_ns, alone=alone)
 
 
 def simulate_one(seed: int, profile: str) -> "History":

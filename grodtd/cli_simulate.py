@@ -20,7 +20,7 @@ def simulate(
     seeds: Annotated[str | None, typer.Option(metavar="A..B", help="Seeds A to B, both included.")] = None,
     seed: Annotated[int | None, typer.Option(help="One seed.")] = None,
     profile: Annotated[str | None, typer.Option(help=f"One of {', '.join(PROFILES)}; default: all.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes to use.")] = 1,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes to use; 0: one a core.")] = 1,
     trace: Annotated[bool, typer.Option("--trace", help="Print everything that happened.")] = False,
     mutants: Annotated[
         bool, typer.Option("--mutants", help="Break our own logic on purpose, fault by fault; each must be caught.")
@@ -28,7 +28,8 @@ def simulate(
 ) -> None:
     """Play seeded histories and check them against the venue's truth; a failing seed replays exactly.
 
-    Exit status: 0 no violation (with --mutants: every one caught), 1 otherwise, 2 wrong usage.
+    Exit status: 0 no violation and, from 100 histories on, every kind of fault struck (with --mutants: every one
+    caught), 1 otherwise, 2 wrong usage.
     """
     if profile is not None and profile not in PROFILES:
         errors.print(f"--profile {profile}: use one of {', '.join(PROFILES)}", style="red", markup=False)
@@ -42,7 +43,7 @@ def simulate(
     campaign = _run(wanted, chosen, jobs)
     for line in campaign.lines():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(1 if campaign.failures else 0)
+    raise typer.Exit(0 if campaign.passed else 1)
 
 
 def _run(wanted: list[int], chosen: list[str], jobs: int) -> "Campaign":

@@ -33,7 +33,7 @@ from grodtd.domain.events import (
 )
 from grodtd.domain.orders import ExecutionReport, Fill, OrderReport, OrderStatus
 from grodtd.ports import Broker, Clock
-from grodtd.runtime.governor import Governor
+from grodtd.runtime.governor import GovernedReads, Governor
 
 Deliver = Callable[[Event], None]
 Durable = Callable[[], Awaitable[None]]
@@ -62,6 +62,7 @@ class Dispatcher:
     ) -> None:
         """`deliver` hands a fact to the runner; `orders_of` names a bracket's orders for a reconciliation."""
         self._governor = governor or Governor()
+        self._reads = GovernedReads(broker, self._governor)
         self._open = asyncio.Event()
         self._open.set()
         self._observe: Observe = _unobserved
@@ -75,6 +76,8 @@ class Dispatcher:
         """Queue a command in its bracket's lane; it leaves when `durable` has returned."""
         bracket_id = command.bracket_id
         lane = self._lanes.setdefault(bracket_id, deque())
+        if isinstance(command, QueryOrder | Reconcile) and any(waiting == command for waiting, _, _ in lane):
+            return  # one answer serves both; a lane full of questions would keep an order waiting until it is stale
         lane.append((command, durable, self._clock.now_ns()))
         if bracket_id not in self._tasks:
             self._tasks[bracket_id] = asyncio.get_running_loop().create_task(
@@ -120,7 +123,8 @@ class Dispatcher:
                 command, durable, decided_ns = lane.popleft()
                 await durable()
                 await self._open.wait()
-                await self._governor.permit(command)
+                if not isinstance(command, QueryOrder | Reconcile):  # each of their questions is counted by itself
+                    await self._governor.permit(command)
                 async with self._in_flight:
                     stale = self._stale(command, decided_ns)
                     facts = stale or await self._carry_out(command)
@@ -196,8 +200,8 @@ class Dispatcher:
         asked_ns = self._clock.now_ns()
         try:
             async with asyncio.timeout(self._timeout_s):
-                report = await self._broker.order(client_order_id)
-                fills = [f for f in await self._broker.fills(0) if f.client_order_id == client_order_id]
+                report = await self._reads.order(client_order_id)
+                fills = [f for f in await self._reads.fills(0) if f.client_order_id == client_order_id]
         except (Refused, NotSent, OutcomeUnknown, TimeoutError):
             return []  # the engine's timer asks again
         now_ns = self._clock.now_ns()

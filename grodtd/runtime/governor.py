@@ -6,9 +6,12 @@ what protects (stops, exits, cancels that make room for them) may use all of it.
 
 import asyncio
 from collections import deque
+from decimal import Decimal
+from typing import Protocol
 
 from grodtd.domain.commands import CancelOrder, Command, QueryOrder, Reconcile, ReplaceOrder, SubmitOco, SubmitOrder
 from grodtd.domain.ids import parse_client_order_id
+from grodtd.domain.orders import Fill, OrderReport
 
 
 class Governor:
@@ -36,6 +39,14 @@ class Governor:
         self._sent.append(now)
         self._sent_by.setdefault(command.bracket_id, deque()).append(now)
 
+    async def permit_read(self) -> None:
+        """As `permit`, for a question that is about no bracket: it counts, and leaves the reserve alone."""
+        loop = asyncio.get_running_loop()
+        while (wait_s := self._wait_s("", self._ordinary, loop.time())) > 0:
+            self.waited += 1
+            await asyncio.sleep(wait_s)
+        self._sent.append(loop.time())
+
     def _wait_s(self, bracket_id: str, limit: int, now: float) -> float:
         since = now - self._window_s
         while self._sent and self._sent[0] <= since:
@@ -51,6 +62,54 @@ class Governor:
         if own and len(own) >= self._per_bracket:
             waits.append(own[len(own) - self._per_bracket] + self._window_s - now)
         return max(waits)
+
+
+class Reads(Protocol):
+    """What may be asked of a venue; `ports.Broker` is one."""
+
+    async def order(self, client_order_id: str) -> OrderReport | None:
+        """Look an order up."""
+        ...
+
+    async def open_orders(self) -> list[OrderReport]:
+        """Every order of the account that may still fill."""
+        ...
+
+    async def fills(self, since_ns: int) -> list[Fill]:
+        """The account's executions since then."""
+        ...
+
+    async def position(self, symbol: str) -> Decimal:
+        """The account's signed position."""
+        ...
+
+
+class GovernedReads:
+    """The same questions, each counted before it is put: a venue counts them too."""
+
+    def __init__(self, reads: Reads, governor: Governor) -> None:
+        """Put them to `reads`."""
+        self._reads, self._governor = reads, governor
+
+    async def order(self, client_order_id: str) -> OrderReport | None:
+        """Look an order up."""
+        await self._governor.permit_read()
+        return await self._reads.order(client_order_id)
+
+    async def open_orders(self) -> list[OrderReport]:
+        """Every order of the account that may still fill."""
+        await self._governor.permit_read()
+        return await self._reads.open_orders()
+
+    async def fills(self, since_ns: int) -> list[Fill]:
+        """The account's executions since then."""
+        await self._governor.permit_read()
+        return await self._reads.fills(since_ns)
+
+    async def position(self, symbol: str) -> Decimal:
+        """The account's signed position."""
+        await self._governor.permit_read()
+        return await self._reads.position(symbol)
 
 
 def is_protective(command: Command) -> bool:

@@ -17,8 +17,9 @@ from grodtd.domain.errors import NotSent, OutcomeUnknown, Refused
 from grodtd.domain.events import Event, OrderNotFound, PositionReported
 from grodtd.domain.ids import parse_client_order_id
 from grodtd.domain.orders import ExecutionReport, Fill, OrderReport, OrderStatus
-from grodtd.ports import Broker, Clock
+from grodtd.ports import Clock
 from grodtd.runtime.dispatcher import executions_of
+from grodtd.runtime.governor import Reads
 
 GIVEN = ":given"
 """End of the id of an execution that was handed in with a request: the venue lists it under another name."""
@@ -52,7 +53,7 @@ class Reconciler:
 
     def __init__(
         self,
-        broker: Broker,
+        broker: Reads,
         clock: Clock,
         brackets: Callable[[], Iterable[Bracket]],
         deliver: Callable[[Event], bool],

@@ -21,8 +21,9 @@ from grodtd.domain.orders import ExecutionReport
 from grodtd.domain.outcome import NOTHING_HAPPENED, Outcome
 from grodtd.execution import snapshot
 from grodtd.ports import Broker, Clock, Journal
+from grodtd.runtime.clocks import VenueClock
 from grodtd.runtime.dispatcher import Dispatcher
-from grodtd.runtime.governor import Governor
+from grodtd.runtime.governor import GovernedReads, Governor
 from grodtd.runtime.reconciler import Findings, Reconciler
 from grodtd.runtime.recovery import SNAPSHOT_EVERY, SnapshotKeeper
 from grodtd.runtime.turn import Turn
@@ -56,11 +57,13 @@ class Runner:
         `snapshots` keeps the engine's state every `snapshot_every` records; None: a restart folds the whole journal.
         """
         self.turn, self.broker, self.journal, self.clock = turn, broker, journal, clock
+        governor = governor or Governor()
         self.dispatcher = Dispatcher(
             broker, clock, self._deliver, self._orders_of, governor=governor, timeout_s=request_timeout_s
         )
-        self.reconciler = Reconciler(broker, clock, self.brackets, self._corrects)
+        self.reconciler = Reconciler(GovernedReads(broker, governor), clock, self.brackets, self._corrects)
         self.link_up = True
+        self._downs = 0
         self.journal_error: str = ""
         """Why nothing can be made durable at present; empty when it can."""
         self.fenced: str = ""
@@ -68,6 +71,8 @@ class Runner:
         self.ready = asyncio.Event()
         """Set once the first reconciliation succeeded."""
         self.last_quote_ns = 0
+        self.bad_quotes = 0
+        """Quotes that were no numbers: nobody was told of them."""
         self.last_report_ns = 0
         self.last_findings: Findings | None = None
         self.mishaps: list[Exception] = []
@@ -124,6 +129,11 @@ class Runner:
             queue.put_nowait(None)
 
     @property
+    def clock_off(self) -> str:
+        """Why the computer's clock forbids new risk, in words; empty when it does not."""
+        return self.clock.off if isinstance(self.clock, VenueClock) else ""
+
+    @property
     def tasks(self) -> tuple["asyncio.Task[None]", ...]:
         """What runs between `start` and `stop`; one that ends by itself is a failure of the whole."""
         return tuple(self._tasks)
@@ -148,20 +158,37 @@ class Runner:
     async def handle(self, event: Event) -> Outcome:
         """Take one fact; return when it is durable, its commands on their way. Raises what the engine refuses.
 
-        While nothing can be made durable, new risk is refused: a request to look after an entry that has not filled.
+        While nothing can be made durable, or the computer's clock is far off, new risk is refused: a request to look
+        after an entry that has not filled.
         """
-        if self.journal_error and isinstance(event, BracketRequested) and not event.filled_qty:
-            raise Refused(f"the journal cannot be written ({self.journal_error}): no new entries", code="no_journal")
-        outcome = self._take(event)
+        if isinstance(event, BracketRequested) and not event.filled_qty:
+            if self.journal_error:
+                raise Refused(
+                    f"the journal cannot be written ({self.journal_error}): no new entries", code="no_journal"
+                )
+            if self.clock_off:
+                raise Refused(f"{self.clock_off}; no new entries until then", code="clock")
+        try:
+            outcome = self._take(event)
+        except Refused:
+            # "It exists already" must not be said of what a crash could still undo.
+            await self._durable()
+            raise
         if outcome.journal:
             await self._durable()
         return outcome
 
     async def reconcile(self) -> Findings:
-        """Compare with the venue now, and say what was found."""
-        found = await self.reconciler.run_pass()
+        """Compare with the venue now, and say what was found. First of all its clock, where ours follows it."""
+        downs = self._downs
+        unknown_time = await self.clock.keep(self.broker) if isinstance(self.clock, VenueClock) else ""
+        if unknown_time:
+            found = Findings(why=unknown_time)
+        else:
+            self._arm_timer()
+            found = await self.reconciler.run_pass()
         self.last_findings = found
-        if found.complete:
+        if found.complete and not self.fenced and downs == self._downs:  # what was read before a break says nothing
             self.dispatcher.release()
             self.ready.set()
         return found
@@ -274,12 +301,19 @@ class Runner:
         async for event in self.broker.events():
             now_ns = self.clock.now_ns()
             if isinstance(event, Quote):
+                if not (event.bid.is_finite() and event.ask.is_finite()):
+                    self.bad_quotes += 1
+                    continue
                 self.last_quote_ns = now_ns
             elif isinstance(event, ExecutionReport):
                 self.last_report_ns = now_ns
             elif isinstance(event, LinkStatus):
                 if event.up and not self.link_up:
                     self._compare.set()
+                if not event.up:
+                    # Nothing is sent on what we last knew: a comparison lets it go again (L5).
+                    self.dispatcher.hold()
+                    self._downs += 1
                 self.link_up = event.up
             self._deliver(replace(event, ts_received_ns=now_ns))
 

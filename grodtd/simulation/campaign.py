@@ -1,14 +1,18 @@
 """Many histories: run them, over several processes where asked, and say what they came to."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
-from grodtd.simulation.faults import STALE_ARE_FREE, Fault
-from grodtd.simulation.world import History, World
+from grodtd.simulation.faults import FREE, Fault, possible
+from grodtd.simulation.world import LEAST_FAULTS, History
+from grodtd.venue.profiles import PROFILES
 
 YEAR_S = 365.25 * 86_400
+LARGE = 100
+"""From so many histories on, a kind of fault that was never struck is a failure: the rates are for a dozen."""
 Play = Callable[[int, str], History]
 """Plays one history: seed and profile. A module-level function where processes are asked for."""
 Progress = Callable[[int, int], None]
@@ -28,7 +32,9 @@ class Campaign:
     kills: int = 0
     brackets: int = 0
     records: int = 0
+    simulated_s: float = 0.0
     fewest_faults: int | None = None
+    """The history with the fewest faults had so many, the free ones not counted."""
     naked_s: dict[str, list[float]] = field(default_factory=dict)
     """Lengths of every stretch without full protection while our process lived and the link was up, by profile."""
 
@@ -39,7 +45,8 @@ class Campaign:
         self.kills += history.kills
         self.brackets += history.brackets
         self.records += history.records
-        counted = sum(n for kind, n in history.faults.items() if kind not in STALE_ARE_FREE)
+        self.simulated_s += history.simulated_s
+        counted = sum(n for kind, n in history.faults.items() if kind not in FREE)
         self.fewest_faults = counted if self.fewest_faults is None else min(self.fewest_faults, counted)
         self.naked_s.setdefault(history.profile, []).extend(history.naked_s)
         if history.violations:
@@ -52,16 +59,39 @@ class Campaign:
         """Histories."""
         return sum(self.histories.values())
 
+    @property
+    def missed(self) -> list[Fault]:
+        """Kinds that could have happened at the venues played, and never did."""
+        could = {kind for profile in self.histories for kind in possible(PROFILES[profile])}
+        return [kind for kind in Fault if kind in could and not self.faults[kind]]
+
+    def shortfalls(self) -> list[str]:
+        """Why this campaign shows less than it should; empty when it does not."""
+        found = []
+        if self.fewest_faults is not None and self.fewest_faults < LEAST_FAULTS:
+            found.append(f"a history had {self.fewest_faults} faults, fewer than {LEAST_FAULTS}")
+        if self.count >= LARGE and self.missed:
+            found.append(f"never struck: {', '.join(kind.value for kind in self.missed)}")
+        return found
+
+    @property
+    def passed(self) -> bool:
+        """Whether no invariant was broken, and everything was tried."""
+        return not self.failures and not self.shortfalls()
+
     def lines(self) -> Iterator[str]:
         """Yield the campaign in words and figures."""
-        seconds = self.count * (World.chaos_s + World.calm_s + World.end_s)
         yield f"histories   {self.count} ({', '.join(f'{p} {n}' for p, n in self.histories.items())})"
-        yield f"simulated   {seconds / 3600:.1f} hours ({seconds / YEAR_S:.4f} years)"
+        yield f"simulated   {self.simulated_s / 3600:.1f} hours ({self.simulated_s / YEAR_S:.4f} years)"
         yield f"brackets    {self.brackets}, journal records {self.records}, kills {self.kills}"
-        fewest = self.fewest_faults or 0
-        yield f"faults      {self.faults.total()} in all, at least {fewest} a history (stale reads not counted)"
+        counted = sum(n for kind, n in self.faults.items() if kind not in FREE)
+        mean = counted / max(1, self.count)
+        yield (
+            f"faults      {counted} ({mean:.0f} a history, at least {self.fewest_faults or 0}); "
+            f"and {self.faults.total() - counted} stale reads and bad quotes, not counted"
+        )
         for kind in Fault:
-            yield f"  {kind.value:<32}{self.faults.get(kind, 0):>9}"
+            yield f"  {kind.value:<46}{self.faults.get(kind, 0):>9}"
         yield "naked while the process lived and the link was up, seconds a stretch:"
         for profile, stretches in self.naked_s.items():
             ordered = sorted(stretches)
@@ -73,6 +103,8 @@ class Campaign:
         yield f"violations  {self.violations.total()}"
         for invariant, n in sorted(self.violations.items()):
             yield f"  {invariant}: {n}"
+        for what in self.shortfalls():
+            yield f"not tried hard enough: {what}"
         for seed, profile, what in self.failures[:20]:
             yield f"  repeat with: grodtd simulate --seed {seed} --profile {profile} --trace   ({what})"
 
@@ -84,8 +116,9 @@ def _at(ordered: list[float], share: float) -> float:
 def run(
     play: Play, seeds: Iterable[int], profiles: Iterable[str], *, jobs: int = 1, progress: Progress | None = None
 ) -> Campaign:
-    """Play every seed on every profile. With `jobs` > 1 over that many processes; the result is the same."""
+    """Play every seed on every profile. Over `jobs` processes (0: one a core); the result is the same."""
     campaign = Campaign()
+    jobs = jobs or os.cpu_count() or 1
     work = [(seed, profile) for profile in profiles for seed in seeds]
     for done, history in enumerate(_played(play, work, jobs), 1):
         campaign.add(history)

@@ -9,12 +9,13 @@ from collections.abc import Coroutine
 from decimal import Decimal
 from typing import Any
 
-from grodtd.domain.events import BracketRequested
-from grodtd.domain.market import Quote
-from grodtd.domain.money import floor_to
+from grodtd.domain.market import Quote, VolatilityReading
 from grodtd.domain.orders import NewOrder, OrderStatus, OrderType
+from grodtd.runtime.runner import Runner
+from grodtd.simulation.market import SYMBOL
+from grodtd.simulation.process import Disk
 from grodtd.simulation.virtual_time import run_virtually
-from grodtd.simulation.world import SYMBOL, Disk, History, World
+from grodtd.simulation.world import History, World
 
 PATH = (
     # (from second, price at the venue for a long, units at the touch): a short sees the mirror
@@ -36,18 +37,22 @@ class ScriptedWorld(World):
     """One life without chance; the process dies at the boundaries named."""
 
     chaos_s, calm_s, end_s = 25.0, 40.0, 40.0
+    clean = True
 
     def __init__(self, profile: str, disk: Disk, deaths: tuple[int, ...]) -> None:
         """Die at the Nth boundary for each N in `deaths`, counted over all processes."""
         super().__init__(0, profile, disk)
         self.faults.calm = True
+        self.streets = {SYMBOL: self.streets[SYMBOL]}
+        self.street = self.streets[SYMBOL]
+        self.market.streets = self.streets
         self.deaths = deaths
         self.boundaries = 0
-        self._taken = False
+        self._entered = self._taken = False
 
     def boundary(self, kind: str) -> None:
         """Count, and die where the plan says."""
-        if self.runner is None:
+        if self.process is None:
             return
         self.boundaries += 1
         if self.boundaries in self.deaths:
@@ -57,15 +62,14 @@ class ScriptedWorld(World):
 
     async def live(self) -> History:
         """Play the life; see that nothing that dies with the process is reported as an error."""
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_quiet)
+        asyncio.get_running_loop().set_exception_handler(_quiet)
         return await super().live()
 
-    async def _boot(self) -> None:
-        await self._mortal(super()._boot())
+    async def _boot(self, *, beside: bool = False) -> None:
+        await self._mortal(super()._boot(beside=beside))
 
-    async def _hand_over(self) -> None:
-        await self._mortal(super()._hand_over())
+    async def _hand_over(self, runner: Runner) -> None:
+        await self._mortal(super()._hand_over(runner))
 
     async def _mortal(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something with our process that may die of it."""
@@ -76,16 +80,18 @@ class ScriptedWorld(World):
         elif not task.cancelled() and not isinstance(task.exception(), Killed | None):
             task.result()
 
-    def _plan_entries(self) -> list[tuple[float, BracketRequested, NewOrder]]:
-        quantity = Decimal("3.0")
-        order = NewOrder("user-0", SYMBOL, self.side, OrderType.MARKET, quantity)
-        return [(1.5, BracketRequested("B0", SYMBOL, self.side, quantity, entry_client_order_id="user-0"), order)]
+    def _plan(self) -> None:
+        self.user.plan = [(1.5, self._enter)]
+
+    def _enter(self) -> None:
+        order = NewOrder("user-0", SYMBOL, self.street.side, OrderType.MARKET, Decimal("3.0"))
+        self.user.enter_with(order, VolatilityReading(atr_px=Decimal("0.6"), close_px=self.street.mid, bars=100))
 
     def _kill(self) -> None:
         super()._kill()
         self._dead_until = self.now_s + 0.5
 
-    def _trouble(self) -> None:
+    async def _trouble(self) -> None:
         if self.now_s >= TAKEN_AT_S and not self._taken:
             stops = [r for r in self.venue.open_orders() if ".stop" in r.client_order_id]
             if stops:
@@ -95,20 +101,12 @@ class ScriptedWorld(World):
                 )
 
     def _move_market(self) -> None:
-        if self.now_s < self.chaos_s + self.calm_s:
-            self.mid = self._scripted()[0]
-        self._quote()
-
-    def _scripted(self) -> tuple[Decimal, Decimal | None]:
         px, units = next((Decimal(p), u) for at, p, u in reversed(PATH) if self.now_s >= at)
-        mirrored = px if self.side.sign > 0 else 200 - px
-        return mirrored, None if units is None else Decimal(units)
-
-    def _quote(self) -> None:
-        bid = floor_to(self.mid, self.instrument.tick_size)
-        ask = bid + 2 * self.instrument.tick_size
-        units = self._scripted()[1]
-        quote = Quote(SYMBOL, bid, ask, self.now_ns, bid_qty=units, ask_qty=units)
+        if self.now_s < self.chaos_s + self.calm_s:
+            self.street.mid = px if self.street.side.sign > 0 else 200 - px
+        bid, ask = self.street.sides()
+        offered = None if units is None else Decimal(units)
+        quote = Quote(SYMBOL, bid, ask, self.now_ns, bid_qty=offered, ask_qty=offered)
         self.link.spread(self.venue.on_quote(quote, self.now_ns))
         self.link.quote(quote)
 

@@ -5,13 +5,14 @@ how we know that "no violation" says something. They reach into modules on purpo
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from msgspec.structs import replace
 
 from grodtd.domain.bracket import ExitState, OrderState, Phase
+from grodtd.domain.errors import GrodtdError
 from grodtd.domain.events import RequestRefused, RequestUnknown
 from grodtd.execution import bracket_order_manager, coverage, exit_orders, oco_emulator, order_lifecycle
 from grodtd.execution import enhanced_engine as engine_module
@@ -19,8 +20,10 @@ from grodtd.execution.bracket_order_manager import Meaning
 from grodtd.execution.oco_emulator import Trigger
 from grodtd.execution.terms import Terms
 from grodtd.runtime import reconciler, runner
+from grodtd.runtime.clocks import VenueClock
+from grodtd.runtime.dispatcher import Dispatcher
 from grodtd.runtime.governor import Governor
-from grodtd.simulation import world
+from grodtd.simulation import process
 
 
 @dataclass(frozen=True)
@@ -148,15 +151,15 @@ def _never_reconciles(stack: ExitStack) -> None:
 
 
 def _restart_forgets(stack: ExitStack) -> None:
-    original = getattr(world, "recover")
+    original = getattr(process, "recover")
 
-    def recover(records: Any, sink: Any) -> Any:
-        turn = original(records, sink)
+    def recover(*given: Any, **named: Any) -> Any:
+        turn = original(*given, **named)
         for bracket_id in list(turn.engine._brackets):  # noqa: SLF001 - that is what a mutant is
             del turn.engine._brackets[bracket_id]  # noqa: SLF001
         return turn
 
-    _swap(stack, world, "recover", recover)
+    _swap(stack, process, "recover", recover)
 
 
 def _stop_loosened(stack: ExitStack) -> None:
@@ -203,6 +206,31 @@ def _asks_like_mad(stack: ExitStack) -> None:
     _swap(stack, Terms, "of", classmethod(_hasty_terms))
 
 
+def _acts_before_comparing(stack: ExitStack) -> None:
+    _swap(stack, Dispatcher, "hold", lambda _: None)
+
+
+def _loser_acts_on(stack: ExitStack) -> None:
+    def append(self: Any, records: Any) -> None:
+        with suppress(GrodtdError):
+            self._inner.append(records)
+
+    async def commit(self: Any) -> None:
+        with suppress(GrodtdError):
+            await self._inner.commit()
+
+    _swap(stack, process.SlowJournal, "append", append)
+    _swap(stack, process.SlowJournal, "commit", commit)
+
+
+def _trusts_own_clock(stack: ExitStack) -> None:
+    async def keep(self: Any, broker: Any) -> str:
+        return ""
+
+    _swap(stack, VenueClock, "keep", keep)
+    _swap(stack, VenueClock, "now_ns", lambda self: self._wall.now_ns())
+
+
 async def _permit_everything(self: Any, command: Any) -> None:
     return
 
@@ -247,6 +275,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "too much was sold, and nobody buys it back",
         _oversell_ignored,
     ),
+    Mutant(
+        "acts-before-comparing",
+        "after a reconnect it goes on with what it last knew",
+        _acts_before_comparing,
+    ),
+    Mutant("loser-acts-on", "an instance that lost the account goes on sending", _loser_acts_on),
+    Mutant("trusts-own-clock", "deadlines and valid_until are by the computer's clock", _trusts_own_clock),
     Mutant("asks-like-mad", "requests are repeated without a pause", _asks_like_mad),
 )
 """All of them; a history of some profile must catch each."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
+from grodtd.bootstrap import SimulatedDisk
 from grodtd.connectors.paper import PaperBroker
 from grodtd.domain.events import BracketRequested, CapabilitiesLearned, InstrumentsLoaded, PoliciesLoaded
 from grodtd.domain.instrument import Instrument
@@ -24,7 +25,7 @@ from grodtd.runtime.refold import Diverged, refold
 from grodtd.runtime.runner import Runner
 from grodtd.runtime.supervisor import Supervisor
 from grodtd.simulation.virtual_time import run_virtually
-from grodtd.simulation.world import World
+from grodtd.simulation.world import play
 from grodtd.storage.database import Database
 from grodtd.storage.errors import JournalUnavailable
 from grodtd.storage.memory import Disk, Fault, MemoryJournal
@@ -298,15 +299,8 @@ def test_a_bracket_older_than_the_snapshot_is_shown_and_explained():
 @pytest.mark.parametrize("profile", PROFILES)
 def test_after_any_history_snapshot_and_tail_are_the_whole_journal(profile):
     """Every death of the history was recovered from through snapshots; folded whole, the journal says the same."""
-    disk = Disk()
-
-    class OnDisk:
-        records = disk.records
-
-        def open(self):
-            return MemoryJournal(disk)
-
-    history = run_virtually(World(3, profile, OnDisk()).live())
+    simulated = SimulatedDisk()
+    history = play(4, profile, OnDisk())
     assert history.kills
     assert not history.violations
     whole = encode(snapshot(refold(disk.records).engine))

@@ -1,0 +1,187 @@
+"""What really is: each bracket's position, counted from the venue's own executions. Nobody asks our process here."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from grodtd.domain.capabilities import ReduceOnly
+from grodtd.domain.commands import CancelOrder, ReplaceOrder, SubmitOco, SubmitOrder
+from grodtd.domain.ids import parse_client_order_id
+from grodtd.domain.instrument import FeeAsset, Instrument
+from grodtd.domain.money import ZERO
+from grodtd.domain.orders import ExecutionReport, NewOrder, OrderReport, Side
+from grodtd.ports import Record
+from grodtd.venue.venue import SimulatedVenue, VenueCommand
+
+_KIND = re.compile(rb'"type":"(\w+)"')
+NEWS_S = 20.0
+"""How long our process may take to draw a conclusion from another position in a symbol."""
+_CLIENT_ID = re.compile(rb'"client_order_id":"([^"]+)"')
+
+
+@dataclass
+class Position:
+    """One bracket's truth, and how long each promise about it has been owed."""
+
+    bracket_id: str
+    entry_id: str
+    """Empty for a position that was adopted."""
+    side: Side
+    symbol: str
+    net: Decimal = ZERO
+    """Units open, positive; negative: too much was sold."""
+    tightest: Decimal | None = None
+    """The level declared: the tightest stop that ever arrived, or the one a named command set since."""
+    forgiven: set[Decimal] = field(default_factory=set)
+    """Levels in force before a named command loosened the stop: one sent earlier may still arrive."""
+    commanded: set[Decimal] = field(default_factory=set)
+    """Levels set by hand."""
+    disturbed: bool = False
+    """Whether a bust or a hand elsewhere moved what may be sold: an exit may be too large until we hear of it."""
+    accepted: bool = False
+    """Whether our process has taken it on."""
+    known_s: float = 0.0
+    """For how long it could have acted on that."""
+    released: bool = False
+    keeps_orders: bool = False
+    flatten: bool = False
+    """Whether our process was told to get out of it."""
+    naked_s: float = 0.0
+    stray_s: float = 0.0
+    leaving_s: float = 0.0
+    excuse_s: float = 0.0
+    """What lost requests of the present stretch add to the time allowed."""
+    stretches: list[float] = field(default_factory=list)
+    """Lengths of stretches without full protection, seconds."""
+
+
+class Books:
+    """The truth about one account."""
+
+    def __init__(self, venue: SimulatedVenue, instruments: Mapping[str, Instrument]) -> None:
+        """Count nothing yet."""
+        self.venue, self.instruments = venue, instruments
+        self.positions: dict[str, Position] = {}
+        self.disturbed_symbols: set[str] = set()
+        """Symbols in which hands elsewhere traded: whose units they took is not the venue's to say."""
+        self.violations: list[tuple[str, str]] = []
+        """(invariant, what happened)."""
+        self.pairs: dict[str, str] = {}
+        """Stop's id to target's, of every linked pair that was sent."""
+        self._by_entry: dict[str, str] = {}
+        self._journalled: set[tuple[str, str]] = set()
+        self._read = 0
+        self._resting: dict[str, list[OrderReport]] | None = None
+
+    def expect(self, position: Position) -> None:
+        """A bracket is going to be asked for."""
+        self.positions[position.bracket_id] = position
+        if position.entry_id:
+            self._by_entry[position.entry_id] = position.bracket_id
+
+    def forget(self, bracket_id: str) -> None:
+        """The bracket was refused: nobody promised anything."""
+        self.positions.pop(bracket_id, None)
+
+    def violated(self, invariant: str, what: str) -> None:
+        """Keep one violation."""
+        self.violations.append((invariant, what))
+
+    def of(self, client_id: str) -> Position | None:
+        """Return the position an order belongs to, entry or exit."""
+        bracket_id = self._by_entry.get(client_id)
+        if bracket_id is None:
+            named = parse_client_order_id(client_id)
+            bracket_id = named[0] if named else ""
+        return self.positions.get(bracket_id)
+
+    def ours(self, position: Position) -> bool:
+        """Whether what is sold there is ours to answer for: not what we gave back, nor what others moved."""
+        return not position.keeps_orders and not position.disturbed
+
+    def book(self, reports: list[ExecutionReport]) -> list[Position]:
+        """Count executions; return the positions that changed."""
+        self._resting = None
+        changed = []
+        for report in reports:
+            position = self.of(report.client_order_id)
+            if report.last_qty <= 0 or position is None:
+                continue
+            fee = report.fee if report.fee_asset is FeeAsset.BASE else ZERO
+            units = report.last_qty - fee if report.side is Side.BUY else -(report.last_qty + fee)
+            if report.exec_ref_id:
+                units = -units
+                position.disturbed = True
+                if self.venue.capabilities.reduce_only is not ReduceOnly.NONE:
+                    # The venue trims reduce-only orders by account: one bracket's bust moves what another may sell.
+                    for other in self.positions.values():
+                        other.disturbed = True
+            position.net += units * position.side.sign
+            position.disturbed |= position.net < 0 and self._not_alone(position)
+            changed.append(position)
+        return changed
+
+    def _not_alone(self, position: Position) -> bool:
+        """Whether other units lie in an account whose position bounds reduce-only orders, and our process has not
+        known of them for long: it gives such a pair up when it does.
+        """
+        return self.venue.capabilities.reduce_only is not ReduceOnly.NONE and any(
+            other is not position and other.symbol == position.symbol and other.net > 0 and other.known_s < NEWS_S
+            for other in self.positions.values()
+        )
+
+    def resting(self) -> dict[str, list[OrderReport]]:
+        """Return our orders open at the venue, by bracket."""
+        if self._resting is None:
+            self._resting = {}
+            for report in self.venue.open_orders():
+                named = parse_client_order_id(report.client_order_id)
+                if named is not None and named[0] in self.positions:
+                    self._resting.setdefault(named[0], []).append(report)
+        return self._resting
+
+    def touched(self) -> None:
+        """The venue may have changed: what rests is asked for anew."""
+        self._resting = None
+
+    def committed(self, position: Position, orders: list[OrderReport]) -> Decimal:
+        """Return what these orders may still sell: a linked pair once, reduce-only ones, which the venue trims, not."""
+        linked = {self.pairs.get(report.client_order_id) for report in orders}
+        total = ZERO
+        for report in orders:
+            assert report.order is not None
+            if report.order.reduce_only or report.client_order_id in linked:
+                continue
+            if report.order.side is position.side.opposite:
+                total += report.order.quantity - report.cum_qty
+        return total
+
+    def is_durable(self, command: VenueCommand, records: list[Record]) -> bool:
+        """Whether the journal on disk holds a command."""
+        while self._read < len(records):
+            record = records[self._read]
+            if record.kind == "command":
+                kind = _KIND.search(record.payload)
+                name = kind[1].decode() if kind else ""
+                self._journalled.update((name, found.decode()) for found in _CLIENT_ID.findall(record.payload))
+            self._read += 1
+        name = type(command).__name__
+        return all((name, client_id) in self._journalled for client_id in ids_of(command))
+
+
+def orders_of(command: VenueCommand) -> tuple[NewOrder, ...]:
+    """Return the orders a command would bring to life."""
+    if isinstance(command, SubmitOco):
+        return (command.stop, command.target)
+    if isinstance(command, SubmitOrder | ReplaceOrder):
+        return (command.order,)
+    return ()
+
+
+def ids_of(command: VenueCommand) -> tuple[str, ...]:
+    """Return the ids a command names."""
+    ids = [order.client_order_id for order in orders_of(command)]
+    if isinstance(command, CancelOrder | ReplaceOrder):
+        ids.append(command.client_order_id)
+    return tuple(ids)
