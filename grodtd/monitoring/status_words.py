@@ -1,6 +1,6 @@
 """How things stand, in sentences: one for a bracket, one for everything, and one for whatever else is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from grodtd.domain.bracket import ENDED, Bracket, ExitState, Phase
@@ -105,9 +105,22 @@ def problems(situation: Situation, told: Sequence[BracketStatus]) -> list[str]:
         how = "no quote has come yet" if old_s is None else f"the last quote came {old_s:.0f} s ago"
         over = " (the feed is over)" if situation.feed is not None and situation.feed.ended else ""
         found.append(f"{how}{over}: levels watched here cannot trigger")
+    else:
+        found.extend(_silent_symbols(situation, told))
     found.extend(f"a fill by another hand is NOT protected: {fill}" for fill in situation.unprotected_fills)
     found.extend(f"{bracket.bracket_id}: {bracket.verdict}" for bracket in told if bracket.level == "warning")
     return found
+
+
+def _silent_symbols(situation: Situation, told: Sequence[BracketStatus]) -> Iterator[str]:
+    """Name the open symbols whose prices stopped coming while those of others go on: one frozen feed among several."""
+    for symbol in dict.fromkeys(bracket.symbol for bracket in told if bracket.open_qty > 0):
+        quote = situation.quotes.get(symbol)
+        if quote is None or not quote.ts_received_ns:
+            continue
+        old_s = age_s(situation.now_ns, quote.ts_received_ns)
+        if old_s > STALE_QUOTE_S:
+            yield f"the last quote of {symbol} came {old_s:.0f} s ago: its levels watched here cannot trigger"
 
 
 def verdict(

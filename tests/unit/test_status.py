@@ -245,6 +245,10 @@ def test_everything_in_one_sentence_the_worst_first(told, given, level, verdict)
         ({"last_quote_ns": NOW - 90 * S}, "the last quote came 90 s ago: levels watched here cannot trigger"),
         ({"last_quote_ns": 0}, "no quote has come yet"),
         (
+            {"quotes": {"X": Quote("X", Decimal(99), Decimal(101), ts_received_ns=NOW - 90 * S)}},
+            "the last quote of X came 90 s ago: its levels watched here cannot trigger",
+        ),
+        (
             {"last_quote_ns": NOW - 90 * S, "feed": FeedState("f", 1, 1, 1, "1", ended=True)},
             "the last quote came 90 s ago (the feed is over)",
         ),
