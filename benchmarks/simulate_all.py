@@ -1,11 +1,14 @@
-"""`make simulate`: the whole of it. Histories, all crash points, double crashes, mutants; writes docs/SIMULATION.md.
+"""`make simulate`: the whole of it. Writes docs/SIMULATION.md, unless fewer seeds, kills or examples were asked for.
 
-python -m benchmarks.simulate_all [--seeds N] [--jobs N]
+Histories on every profile, death at every boundary and again while recovering, deliberate faults, real kills, and the
+property tests at full length. No network. python -m benchmarks.simulate_all --help says how to have less of it.
 """
 
 import argparse
 import itertools
+import os
 import platform
+import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +23,8 @@ from grodtd.venue.profiles import PROFILES
 
 REPORT = Path(__file__).resolve().parent.parent / "docs" / "SIMULATION.md"
 AFTER = (1, 2, 3, 5, 8, 13, 21)
+"""Boundaries from one death to the next."""
+SEEDS, KILLS, EXAMPLES = 2000, 200, 10_000
 
 
 def crash(case: tuple[str, tuple[int, ...]]) -> list[str]:
@@ -34,12 +39,27 @@ def mutant(name: str) -> tuple[str, str | None]:
     return name, simulate_mutant(name, range(1, 101), list(PROFILES))
 
 
+def properties(examples: int, jobs: int) -> tuple[list[str], bool]:
+    """Run the property tests with so many examples each; return what pytest says, and whether they hold."""
+    began = time.time()
+    command = [sys.executable, "-m", "pytest", "-q", "-n", str(jobs), "-m", "hypothesis", "tests", "grodtd"]
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": "thorough", "GRODTD_EXAMPLES": str(examples)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - pytest
+    said = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR")) or " in " in line]
+    return [f"{examples} examples each, {time.time() - began:.0f} s", *said[-20:]], done.returncode == 0
+
+
 def main() -> int:
     """Run everything, print it, write the report."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=2000)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="histories on each profile")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--kills", type=int, default=KILLS, help="real kill -9; 0: none")
+    parser.add_argument("--examples", type=int, default=EXAMPLES, help="of each property; 0: none")
+    parser.add_argument("--every", type=int, default=1, help="die at every Nth boundary only")
+    parser.add_argument("--jobs", type=int, default=0, help="processes; 0: one a core")
     args = parser.parse_args()
+    args.jobs = args.jobs or os.cpu_count() or 1
     began = time.time()
     lines = [
         "# The simulation's last full run",
@@ -55,10 +75,12 @@ def main() -> int:
         if done % 500 == 0:
             print(f"{done} of {total} histories, {time.time() - began:.0f} s", flush=True)
 
-    campaign = run(simulate_one, range(1, args.seeds + 1), list(PROFILES), jobs=args.jobs, progress=progress)
+    campaign = run(
+        simulate_one, range(args.first, args.first + args.seeds), list(PROFILES), jobs=args.jobs, progress=progress
+    )
     lines += [*campaign.lines(), "```", "", "## Death at every boundary", ""]
     boundaries = {profile: simulate_script(profile, ())[1] for profile in PROFILES}
-    single = [(profile, (n,)) for profile, last in boundaries.items() for n in range(1, last + 1)]
+    single = [(profile, (n,)) for profile, last in boundaries.items() for n in range(1, last + 1, args.every)]
     double = [(profile, (n, n + after)) for profile, (n,) in single for after in AFTER]
     with ProcessPoolExecutor(args.jobs) as pool:
         broken = list(itertools.chain.from_iterable(pool.map(crash, single + double, chunksize=16)))
@@ -77,15 +99,21 @@ def main() -> int:
         *(f"| {m.what} | {caught[m.name] or 'NOTHING'} |" for m in MUTANTS),
         "",
     ]
-    episodes = kills.run(200)
+    episodes = kills.run(args.kills) if args.kills else []
     slain = [violation for episode in episodes for violation in episode.violations]
-    lines += ["## Real kills", "", "```", *kills.lines(episodes), "```", ""]
-    text = "\n".join(lines)
+    if episodes:
+        lines += ["## Real kills", "", "```", *kills.lines(episodes), "```", ""]
+    held = True
+    if args.examples:
+        said, held = properties(args.examples, args.jobs)
+        lines += ["## Property tests", "", "```", *said, "```", ""]
+    lines.append(f"{time.time() - began:.0f} s in all on {args.jobs} processes.")
+    text = "\n".join([*lines, ""])
     print(text)
-    print(f"{time.time() - began:.0f} s")
-    if args.seeds >= 2000:
+    whole = args.seeds >= SEEDS and args.kills >= KILLS and args.examples >= EXAMPLES and args.every == 1
+    if whole:
         REPORT.write_text(text, encoding="utf-8")
-    return int(bool(campaign.failures or broken or slain or None in caught.values()))
+    return int(not campaign.passed or bool(broken or slain) or None in caught.values() or not held)
 
 
 if __name__ == "__main__":
