@@ -24,6 +24,7 @@ from grodtd.domain.events import (
     BracketReconciled,
     BracketRequested,
     CapabilitiesLearned,
+    EntriesPaused,
     FlattenRequested,
     InstrumentsLoaded,
     LevelsChangeRequested,
@@ -195,6 +196,12 @@ class Story:
         """Hand the position back: our exits go, it stays."""
         now_ns = self._tick()
         self.take(ReleaseRequested(BRACKET_ID, "by hand", ts_event_ns=now_ns, ts_received_ns=now_ns))
+        return self
+
+    def pause(self):
+        """The kill switch: no new entries."""
+        now_ns = self._tick()
+        self.take(EntriesPaused("by hand", ts_event_ns=now_ns, ts_received_ns=now_ns))
         return self
 
     def others_order(self, client_order_id, quantity, px):

@@ -10,6 +10,7 @@ import pytest
 
 from grodtd.domain.bracket import Phase
 from grodtd.domain.errors import Refused
+from grodtd.domain.events import EntriesPaused
 from grodtd.domain.notes import NoteKind, Severity
 from grodtd.domain.orders import OrderStatus, Side
 from grodtd.domain.policy import Plan
@@ -358,6 +359,27 @@ class TestOursIsNotTakenForAnothersHand:
         trade.acks("stop1")
 
         assert looks(trade, Decimal("9.9999999999")) == []
+
+
+class TestKillSwitch:
+    """New entries are paused: what rests stays, what fills is guarded, and only new entries are refused."""
+
+    @at(*EVERYWHERE)
+    def test_stops_go_on_working(self, begin):
+        story = begin().enter(10).price(100, size=6).pause().price(100, size=4).wait(60).guarded(10)
+
+        story.price(90).wait(10).over()
+        assert all(trade.endswith("@ 90") for trade in story.trades())
+
+    @both_sides
+    def test_a_new_entry_is_refused_and_a_fill_is_not(self, mirrored):
+        trade = Trade(quantity=10, mirrored=mirrored)
+        trade.tell(EntriesPaused("enough for today"))
+
+        with pytest.raises(Refused, match="enough for today") as refusal:
+            trade.request("C", 5, 0)
+        assert refusal.value.code == "entries_paused"
+        assert trade.request("C", 5, 5) == ["send C.stop1: 5 stop 90"]
 
 
 def guards(story, quantity):
