@@ -93,13 +93,21 @@ class Living:
 
 @asynccontextmanager
 async def living(
-    folder: Path, *, watch=None, disk=None, capabilities=MARGIN, speak_within_s=None, symbols=("X", "Y"), config=None
+    folder: Path,
+    *,
+    watch=None,
+    disk=None,
+    capabilities=MARGIN,
+    speak_within_s=None,
+    symbols=("X", "Y"),
+    calendar=None,
+    config=None,
 ):
     """Run a daemon on X and Y (tick 0.01, lot 1) in `folder`; `watch` are `WatchSettings`' arguments."""
     known = config or load(default_config_dir(), environ={})
     known = msgspec.structs.replace(
         known,
-        instruments={symbol: Instrument(symbol) for symbol in symbols},
+        instruments={symbol: Instrument(symbol, calendar=calendar) for symbol in symbols},
         brokers=BrokerSettings(watch=WatchSettings(**(watch or {}))),
     )
     clock, log, disk = SystemClock(), io.StringIO(), disk or Disk()
