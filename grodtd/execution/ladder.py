@@ -196,7 +196,7 @@ def _denied(step: Step, bracket: Bracket, terms: Terms, stop: LegOrder) -> Brack
 
 def stops_denied(bracket: Bracket, terms: Terms) -> bool:
     """Whether the venue denied so many stops it held that sending another would only add to what may rest there."""
-    return bracket.denied_stops >= terms.policy.protection.max_denied_stops
+    return bracket.denied_stops > 0 and bracket.denied_stops >= terms.policy.protection.max_denied_stops
 
 
 def _target_lost(
