@@ -281,6 +281,13 @@ class Policy(msgspec.Struct, frozen=True):
         return at_close or self.trailing.atr is TrailAtr.CURRENT or self.time_exit.counts_bars
 
     @property
+    def has_rules(self) -> bool:
+        """Whether its exits are more than a stop and one target."""
+        time = self.time_exit
+        leaves = time.counts_bars or time.after_s is not None or time.at_session_end or time.before_weekend
+        return leaves or self.moves_stop or not self.scale_out.is_plain
+
+    @property
     def fingerprint(self) -> str:
         """Twelve hex digits that change when any value of the policy does.
 

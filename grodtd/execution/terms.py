@@ -67,15 +67,9 @@ class Terms(msgspec.Struct, frozen=True, eq=False):
             session_ends_ns=sessions[0],
             weekend_ns=sessions[1],
             wants_bars=policy.wants_bars,
-            rules=_has_rules(policy),
+            rules=policy.has_rules,
             base_fee_rate=instrument.fee_rate if instrument.fee_asset is FeeAsset.BASE else ZERO,
         )
-
-
-def _has_rules(policy: Policy) -> bool:
-    time = policy.time_exit
-    leaves = time.counts_bars or time.after_s is not None or time.at_session_end or time.before_weekend
-    return leaves or policy.moves_stop or not policy.scale_out.is_plain
 
 
 class Step:

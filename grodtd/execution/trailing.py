@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from grodtd.domain.bracket import Bracket, Levels
 from grodtd.domain.instrument import Instrument
-from grodtd.domain.money import ONE, divide
+from grodtd.domain.money import ONE, ceil_to, divide, floor_to
 from grodtd.domain.orders import Side
 from grodtd.domain.policy import Policy, TrailAtr, TrailingPolicy, TrailMethod
 from grodtd.execution.levels import is_looser, round_level
@@ -52,7 +52,7 @@ def break_even_px(side: Side, entry_px: Decimal, policy: Policy, instrument: Ins
     Long: (exit - fee x exit) = (entry + fee x entry), so exit = entry (1 + fee) / (1 - fee); a short the inverse.
 
     >>> from grodtd.domain.policy import BreakEvenPolicy
-    >>> stock = Instrument("X", tick_size=ONE, fee_rate=Decimal("0.01"), fee_asset=FeeAsset.QUOTE)
+    >>> stock = Instrument("X", tick_size=ONE, fee_rate=Decimal("0.01"))
     >>> round(break_even_px(Side.BUY, Decimal(100), Policy(break_even=BreakEvenPolicy(ONE)), stock), 4)
     Decimal('102.0202')
     """
@@ -139,8 +139,7 @@ def _candidates(
 def next_move_px(bracket: Bracket, terms: Terms) -> Decimal | None:
     """Return the nearest favourable price at which the stop would move; None where no price moves it.
 
-    For watching quotes: at or beyond this price `wanted` has an answer, short of it it has none. (With more than one
-    rule it may be a little late, never early: by less than the step.)
+    For watching quotes, which come on the tick: from this price on `wanted` has an answer, short of it it has none.
     """
     levels, policy, stop_px = bracket.levels, terms.policy, bracket.stop_px
     if levels is None or stop_px is None or not levels.risk:
@@ -161,10 +160,13 @@ def next_move_px(bracket: Bracket, terms: Terms) -> Decimal | None:
             prices.append(at_r(side, levels, lock.at_r))
     trail = policy.trailing
     if trail.method is not None:
+        # A candidate is rounded towards the market: it reaches the goal as soon as it is past the tick before it.
+        before = goal - side.sign * tick
         if trail.method is TrailMethod.PERCENT:
-            px = divide(goal, ONE - side.sign * trail.amount)
+            px = divide(before, ONE - side.sign * trail.amount)
         else:
-            px = goal + side.sign * trail_distance(trail, levels, tick, levels.entry_px, trail_atr(bracket, policy))
+            px = before + side.sign * trail_distance(trail, levels, tick, levels.entry_px, trail_atr(bracket, policy))
+        px = floor_to(px, tick) + tick if side is Side.BUY else ceil_to(px, tick) - tick
         first = at_r(side, levels, trail.activate_at_r)
         px = better(side, px, first)
         if trail.activate_px is not None:

@@ -9,29 +9,37 @@ import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from grodtd.domain.bracket import ENDED, Bracket
+from grodtd.domain.bracket import ENDED, Bracket, Phase
 from grodtd.domain.commands import CancelOrder, ReplaceOrder, SubmitOco, SubmitOrder
 from grodtd.domain.errors import Refused
 from grodtd.domain.events import (
+    BarsClosed,
     BracketRequested,
     CapabilitiesLearned,
     Event,
+    FlattenRequested,
     InstrumentsLoaded,
     PoliciesLoaded,
     RequestRefused,
     RunStarted,
 )
 from grodtd.domain.instrument import FeeAsset, Instrument
-from grodtd.domain.market import VolatilityReading
+from grodtd.domain.market import Bar, VolatilityReading
 from grodtd.domain.money import ZERO
 from grodtd.domain.orders import ExecutionReport, Leg, OrderType, Side
 from grodtd.domain.outcome import Outcome
-from grodtd.domain.policy import Policy
+from grodtd.domain.policy import Policy, TrailAtr
+from grodtd.execution.exit_rules import SESSION
+from grodtd.execution.ladder import STOP_HIT
+from grodtd.execution.terms import Terms
 from grodtd.replay.columns import Progress
 from grodtd.replay.feed import Feed
+from grodtd.replay.prices import Floats
+from grodtd.replay.rule_watch import RuleWatch, calendar_of_bars
 from grodtd.runtime.turn import Turn
 from grodtd.venue.bar_matching import FillModel, is_ambiguous
 from grodtd.venue.profiles import IDEAL_REPLAY
@@ -66,10 +74,23 @@ class Life:
     entry: Entry
     bracket: Bracket
     exit_index: int | None = None
-    ambiguous: bool = False
+    ambiguous_at: list[int] = field(default_factory=list)
+    """Bars in which both levels were touched: the fill model decided."""
     exits: list[tuple[int, ExecutionReport, str]] = field(default_factory=list)
     """(index, execution, reason), in order."""
     stop_history: list[tuple[int, Decimal]] = field(default_factory=list)
+    told_index: int = -1
+    """Last index whose bar its rules were told of; its entry's to begin with."""
+
+
+class Rules(NamedTuple):
+    """What exit rules need to know of the prices."""
+
+    watch: RuleWatch
+    atr_px: Callable[[str, int], Decimal | None]
+    """The ATR under a strategy's policy, up to and including an index; None: not known."""
+    atr: Callable[[str], Floats | None]
+    """The same for every index, float64[n] in the feed's unit, NaN where not known; None: asked one by one."""
 
 
 class Driver:
@@ -84,9 +105,14 @@ class Driver:
         model: FillModel,
         started: RunStarted,
         reading: Reading,
+        rules: Rules | None = None,
     ) -> None:
-        """Tell the engine what it works under; `turn` must be fresh."""
+        """Tell the engine what it works under; `turn` must be fresh.
+
+        `rules` is needed where a policy's exits are more than a stop and a target.
+        """
         self.reading = reading
+        self.rules = rules or Rules(RuleWatch(feed, calendar_of_bars(len(feed))), lambda _, __: None, lambda _: None)
         self.feed, self.turn, self.instrument, self.model = feed, turn, instrument, model
         # Fees are ours to charge: at a base-fee venue the entry pays in units and the exit in money, long and short
         # alike, so that the two stay mirrors; the venue itself only knows buys and sells.
@@ -165,7 +191,7 @@ class Driver:
             return
         bracket = self.turn.bracket(entry.bracket_id)
         assert bracket is not None
-        life = self._lives[entry.bracket_id] = Life(entry, bracket)
+        life = self._lives[entry.bracket_id] = Life(entry, bracket, told_index=entry.index)
         self._carry_out(life, outcome, entry.index, ts_ns)
         self._schedule(life, entry.index)
 
@@ -176,10 +202,60 @@ class Driver:
         bar = bid if life.entry.side is Side.BUY else ask
         stop_px, target_px = _resting(life.bracket)
         if target_px is not None and is_ambiguous(life.entry.side, stop_px, [target_px], bar):
-            life.ambiguous = True
+            life.ambiguous_at.append(index)
         reports = self.venue.on_bar(bid, self.model, ask=ask, brackets=(bracket_id,))
         self._take(life, reports, index, int(self.feed.time_ns[index]))
+        if life.bracket.phase is Phase.OPEN:
+            terms = self.turn.engine.terms(life.bracket)
+            if terms.rules and self.rules.watch.tells(terms, index):
+                self._close_bar(life, terms, index, bid, ask)
         self._schedule(life, index)
+
+    def _close_bar(self, life: Life, terms: Terms, index: int, bid: Bar, ask: Bar) -> None:
+        """Tell a bracket's rules of the bars since they were last told, and let what leaves do so at the close."""
+        entry, watch, ts_ns = life.entry, self.rules.watch, int(self.feed.time_ns[index])
+        bar_of = watch.calendar.bar_of
+        whole = bool(watch.calendar.closes[index])
+        between = self.feed.extremes(entry.side, life.told_index, index)
+        stretch = None
+        if between is not None:
+            stretch = between[1 if entry.side is Side.BUY else 0] * self.feed.unit
+        counted = int(bar_of[index]) + whole - life.bracket.bars_held - int(bar_of[entry.index]) - 1
+        self._fact(
+            life,
+            BarsClosed(
+                self.feed.symbol,
+                bid_high=bid.high,
+                bid_close=bid.close,
+                ask_low=ask.low,
+                ask_close=ask.close,
+                best_bid=stretch,
+                best_ask=stretch,
+                bars=max(counted, 0),
+                atr_px=self.rules.atr_px(entry.strategy, index)
+                if terms.policy.trailing.atr is TrailAtr.CURRENT
+                else None,
+                bracket_id=entry.bracket_id,
+                ts_event_ns=ts_ns,
+                ts_received_ns=ts_ns,
+            ),
+            index,
+            ts_ns,
+        )
+        life.told_index = index
+        if life.bracket.phase is Phase.OPEN and watch.session_ends(terms, index):
+            side_bar = bid if entry.side is Side.BUY else ask
+            leave = FlattenRequested(
+                entry.bracket_id,
+                "the session ends",
+                exit_reason=SESSION,
+                last_px=side_bar.close,
+                ts_event_ns=ts_ns,
+                ts_received_ns=ts_ns,
+            )
+            self._fact(life, leave, index, ts_ns)
+        if life.bracket.phase is Phase.EXITING:
+            self._take(life, self.venue.on_close(bid, ask=ask, bracket=entry.bracket_id), index, ts_ns)
 
     def _carry_out(self, life: Life, outcome: Outcome, index: int, ts_ns: int) -> None:
         """Do at the venue what the engine decided, and hand the reports back, until nothing is left to do."""
@@ -233,6 +309,11 @@ class Driver:
             if target_px is not None:
                 target = int((target_px / unit).to_integral_value(ROUND_CEILING if long else ROUND_FLOOR))
             at = self.feed.first_touch(bracket.side, after, stop, target)
+            terms = self.turn.engine.terms(bracket)
+            if terms.rules:
+                until = len(self.feed) if at is None else at
+                atr = self.rules.atr(life.entry.strategy) if terms.policy.trailing.atr is TrailAtr.CURRENT else None
+                at = self.rules.watch.next(bracket, terms, life.entry.index, after, until, atr) or at
         if at is not None:
             heapq.heappush(self._queue, (at, life.entry.order, bracket_id))
 
@@ -266,8 +347,9 @@ def _resting(bracket: Bracket) -> tuple[Decimal | None, Decimal | None]:
             continue
         if order.leg is Leg.STOP:
             stop_px = order.stop_px
-        elif order.leg is Leg.TARGET:
-            target_px = order.limit_px
+        elif order.leg is Leg.TARGET and order.limit_px is not None:
+            nearer = target_px is None or (order.limit_px - target_px) * bracket.side.sign < 0
+            target_px = order.limit_px if nearer else target_px
     return stop_px, target_px
 
 
@@ -275,7 +357,11 @@ def _reason(bracket: Bracket, client_order_id: str) -> str:
     """Say, in the words of exits.csv, why an order of this bracket took it out."""
     for order in bracket.orders:
         if order.client_order_id == client_order_id:
-            if order.leg in (Leg.STOP, Leg.TARGET):
+            if order.leg is Leg.STOP:
+                return bracket.stop_why
+            if order.leg is Leg.TARGET:
                 return order.leg.value
-            return "overfill" if order.leg is Leg.REMEDY else bracket.exit_reason
+            if order.leg is Leg.REMEDY:
+                return "overfill"
+            return bracket.stop_why if bracket.exit_reason == STOP_HIT else bracket.exit_reason
     return "manual"

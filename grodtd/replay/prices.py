@@ -16,6 +16,7 @@ from grodtd.domain.orders import Side
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 Flags = NDArray[np.bool_]
 
 DAY_NS = 86_400_000_000_000

@@ -44,7 +44,7 @@ class _Sheet:
             pnl=earned * self.instrument.contract_multiplier - exit_fee - share,
             mae_r=divide(mae, risk) if risk is not None else None,
             mfe_r=divide(mfe, risk) if risk is not None else None,
-            ambiguous=self.life.ambiguous and index == self.life.exit_index,
+            ambiguous=index in self.life.ambiguous_at,
         )
 
     def residue(self, quantity: Decimal, index: int | None, px: Decimal) -> ExitRow:
@@ -114,17 +114,28 @@ class _Sheet:
         return worst, best
 
 
+def _together(life: Life) -> list[tuple[int, Decimal, str, Decimal, Decimal]]:
+    """A bracket's exits as (index, price, reason, quantity, fee); linked stops that fill at once are one exit."""
+    found: list[tuple[int, Decimal, str, Decimal, Decimal]] = []
+    for index, report, reason in life.exits:
+        px = report.last_px
+        if px is None:
+            continue
+        if found and found[-1][:3] == (index, px, reason):
+            _, _, _, quantity, fee = found.pop()
+            found.append((index, px, reason, quantity + report.last_qty, fee + report.fee))
+        else:
+            found.append((index, px, reason, report.last_qty, report.fee))
+    return found
+
+
 def rows_of(life: Life, feed: Feed, instrument: Instrument) -> list[ExitRow]:
     """Return a bracket's exits in order of time; their quantities sum to its entry's.
 
     What is still open when the prices end is marked at the last close of the exit side.
     """
     sheet = _Sheet(life, feed, instrument)
-    rows = [
-        sheet.row(report.last_qty, index, report.last_px, reason, report.fee)
-        for index, report, reason in life.exits
-        if report.last_px is not None
-    ]
+    rows = [sheet.row(quantity, index, px, reason, fee) for index, px, reason, quantity, fee in _together(life)]
     left = life.entry.quantity - sum((row.quantity for row in rows), ZERO)
     if left > 0:
         over = life.bracket.phase in ENDED  # what was not sold is the fee's units, and dust

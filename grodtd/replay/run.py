@@ -30,6 +30,7 @@ from grodtd.replay.prices import Bars, Quotes
 from grodtd.replay.reading import ReadResult, read_prices
 from grodtd.replay.report import ReportInput, write_report
 from grodtd.replay.rows import rows_of
+from grodtd.replay.rules import rules_for
 from grodtd.replay.splits import adjust, adjustments, detect, read_splits, touching
 from grodtd.replay.summary import Summary, summarize
 from grodtd.replay.summary_file import RunFacts, summary_json, write_summary
@@ -227,11 +228,20 @@ def drive(
         ts_received_ns=int(feed.time_ns[0]),
     )
     turn = Turn(Engine(), sink)
-    driver = Driver(feed, turn, inputs.instrument, inputs.configuration.policies, model, started, reading)
+    policies = inputs.configuration.policies
+    rules = None
+    if any(policy.has_rules for policy in policies.values()):
+        rules = rules_for(inputs.prices, feed, inputs.bars, inputs.instrument, policies, _atr_series(inputs))
+    driver = Driver(feed, turn, inputs.instrument, policies, model, started, reading, rules)
     return driver.run(entries, progress)
 
 
 def _readings(inputs: Inputs) -> Callable[[str, int], VolatilityReading]:
+    by_strategy = _atr_series(inputs)
+    return lambda strategy, index: by_strategy[strategy].reading(index)
+
+
+def _atr_series(inputs: Inputs) -> dict[str, AtrSeries]:
     """One ATR series for each distinct ATR policy among the strategies."""
     series: dict[object, AtrSeries] = {}
     by_strategy: dict[str, AtrSeries] = {}
@@ -242,7 +252,7 @@ def _readings(inputs: Inputs) -> Callable[[str, int], VolatilityReading]:
         if key not in series:
             series[key] = atr_series(inputs.bars, policy.atr, lookback, by)
         by_strategy[name] = series[key]
-    return lambda strategy, index: by_strategy[strategy].reading(index)
+    return by_strategy
 
 
 def _rows(lives: Sequence[Life], feed: Feed, instrument: Instrument) -> list[ExitRow]:
@@ -293,7 +303,7 @@ def _other_models(
     inputs: Inputs, feed: Feed, reading: Callable[[str, int], VolatilityReading], lives: Sequence[Life]
 ) -> dict[str, list[ExitRow]]:
     """Replay again, under each model not asked for, what can differ: brackets an ambiguous bar decided."""
-    doubtful = [life.entry for life in lives if life.ambiguous]
+    doubtful = [life.entry for life in lives if life.ambiguous_at]
     others = [model for model in FillModel if model is not inputs.options.model]
     if not doubtful:
         return {model.value: [] for model in others}

@@ -188,8 +188,11 @@ class SimulatedVenue:
                     meet_bar(desk, group, bar, ask or bar, model, out)
         return out
 
-    def on_close(self, bar: Bar, *, ask: Bar | None = None) -> Reports:
-        """Fill what waits for any price at the bar's close: exits by time, session or signal. Nothing else matches."""
+    def on_close(self, bar: Bar, *, ask: Bar | None = None, bracket: str | None = None) -> Reports:
+        """Fill what waits for any price at the bar's close: exits by time, session or signal. Nothing else matches.
+
+        `bracket` names the only one this is for; None: all.
+        """
         desk = self._desk
         book = desk.book(bar.symbol)
         book.take_close(bar.close, (ask or bar).close)
@@ -197,6 +200,8 @@ class SimulatedVenue:
         if not book.halted:
             desk.now_ns = bar.ts_event_ns
             for order in list(book.marketable.values()):
+                if bracket is not None and order.request.client_order_id.rpartition(".")[0] != bracket:
+                    continue
                 meet_close(desk, order, bar, ask or bar, out)
         return out
 
