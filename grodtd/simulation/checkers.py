@@ -33,6 +33,7 @@ class Safety:
     def __init__(self, books: Books, link: Link) -> None:
         """Check `books` and what travels on `link`."""
         self.books, self._link = books, link
+        self._named: set[str] = set()
         self._sent: dict[tuple[int, str], deque[int]] = {}
 
     # -- a command leaves a process -------------------------------------------------------------------------
@@ -49,6 +50,9 @@ class Safety:
             books.pairs[command.stop.client_order_id] = command.target.client_order_id
         for order in orders_of(command):
             self._check_alone(order)
+            if order.client_order_id not in self._named:  # one sent again bears the level it was decided with
+                self._named.add(order.client_order_id)
+                self._check_level(order)
         self._check_rate(session, command, now_ns)
 
     def _check_alone(self, order: NewOrder) -> None:
@@ -84,8 +88,8 @@ class Safety:
         self.books.touched()
         for order in orders_of(command):
             position = self._owner(order)
-            if position is not None and not self._link.is_taken(order.client_order_id):
-                self._check_level(order, position)
+            if position is not None and not self._link.is_over(order):
+                self._ratchet(order, position)
                 if not isinstance(command, ReplaceOrder):
                     self._check_intent(order, position)
 
@@ -102,13 +106,19 @@ class Safety:
             self.books.violated("S5", f"{client_id} is a {order.side.value} of {order.symbol}")
         return position
 
-    def _check_level(self, order: NewOrder, position: Position) -> None:
+    def _check_level(self, order: NewOrder) -> None:
+        """S4: no stop is decided on looser than what arrived before, or a named command set."""
+        position, stop_px = self.books.of(order.client_order_id), order.stop_px
+        if position is None or stop_px is None or stop_px in position.forgiven:
+            return
+        if position.tightest is not None and (stop_px - position.tightest) * position.side.sign < 0:
+            self.books.violated("S4", f"{order.client_order_id} at {stop_px} is looser than {position.tightest}")
+
+    def _ratchet(self, order: NewOrder, position: Position) -> None:
         stop_px, best = order.stop_px, position.tightest
         if stop_px is None or stop_px in position.forgiven:
             return
-        if best is not None and (stop_px - best) * position.side.sign < 0:
-            self.books.violated("S4", f"{order.client_order_id} at {stop_px} is looser than {best}")
-        else:
+        if best is None or (stop_px - best) * position.side.sign > 0:
             position.tightest = stop_px
 
     def _check_intent(self, order: NewOrder, position: Position) -> None:

@@ -93,6 +93,11 @@ class Link:
         forever = self.venue.capabilities.client_id_scope is ClientIdScope.FOREVER
         return forever and self.venue.order(client_order_id) is not None
 
+    def is_over(self, order: NewOrder) -> bool:
+        """Whether the venue would turn an order away that arrived now: too late, or under an id taken for ever."""
+        until_ns = order.valid_until_ns if self.venue.capabilities.supports_valid_until else None
+        return self.is_taken(order.client_order_id) or (until_ns is not None and until_ns < self.now_ns())
+
     def on_their_way(self) -> Iterator[NewOrder]:
         """Orders under way that may still come to life: not too late, and not under an id that is taken for ever."""
         for command in self.flying.values():
@@ -104,8 +109,7 @@ class Link:
                 assert isinstance(command, CancelOrder)
                 continue
             for order in orders:
-                until_ns = order.valid_until_ns if self.venue.capabilities.supports_valid_until else None
-                if not self.is_taken(order.client_order_id) and (until_ns is None or until_ns >= self.now_ns()):
+                if not self.is_over(order):
                     yield order
 
     def spread(self, reports: list[ExecutionReport]) -> None:

@@ -99,7 +99,7 @@ class Liveness:
         stray = bool(orders) and (not open_qty or position.released) and not self._entry_lives(position)
         position.stray_s = position.stray_s + seconds if stray else 0.0
         self._overdue("L2", position, position.stray_s, SLACK_S, f"{_names(orders)} rest with nothing to protect")
-        leaving = position.flatten and open_qty > 0
+        leaving = position.flatten and not position.released and open_qty > 0
         position.leaving_s = position.leaving_s + seconds if leaving else 0.0
         self._overdue("L4", position, position.leaving_s, LEAVING_S, f"told to get out, {open_qty} still open")
         if not (position.naked_s or stray or leaving):

@@ -14,6 +14,8 @@ from grodtd.runtime.supervisor import Supervisor
 from grodtd.simulation.faults import Fault, Faults
 from grodtd.simulation.session import Session
 
+RENEWED_WITHIN_S = 15.0
+"""A lease of 30 s renewed so lately holds, if the time was right."""
 WRITE_EVERY_S = 2.0
 SNAPSHOT_EVERY = 25
 """Records from one snapshot to the next: so often that most deaths are recovered from with one."""
@@ -80,6 +82,8 @@ class SlowJournal:
         """Hand everything on to `inner`, if the world lets it."""
         self._inner, self._world = inner, world
         self._dead = False
+        self.renewed_s = -1e9
+        """When the lease was last renewed, virtual seconds."""
 
     def read(self, after_seq: int = 0) -> Iterator[Record]:
         """Yield what is durable after a record."""
@@ -123,7 +127,9 @@ class SlowJournal:
         if self._dead:
             return None
         self._check_disk()
-        return await self._inner.renew(now_ns)
+        lease = await self._inner.renew(now_ns)
+        self.renewed_s = self._world.now_s
+        return lease
 
     async def close(self) -> None:
         """Write what waits, give the lease back."""
@@ -211,6 +217,12 @@ class Process:
             await self.supervisor.run([])
         except (GrodtdError, OSError) as error:
             self.supervisor.faults.append(str(error))
+
+    @property
+    def renews(self) -> bool:
+        """Whether it knows the time and has been able to renew its lease."""
+        known = self.clock.skew_s is not None
+        return known and asyncio.get_running_loop().time() - self.journal.renewed_s < RENEWED_WITHIN_S
 
     @property
     def ended(self) -> bool:

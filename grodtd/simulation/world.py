@@ -293,19 +293,22 @@ class World(Eyes):
             self._dead_until = self.now_s + self.rng.uniform(0.2, 8)
             self.process.terminate()
         elif kind is Fault.SECOND_INSTANCE:
-            self._try_second()
+            await self._try_second()
         else:
             await self._take_over()
         self.faults.note(kind)
 
-    def _try_second(self) -> None:
+    async def _try_second(self) -> None:
         """Somebody starts a second instance while the first one renews its lease: it must be turned away."""
         try:
             self.disk.open(holder="second", now_ns=self.now_ns, alone=False)
         except GrodtdError as error:
             self.log(f"second instance turned away: {error}")
-        else:
+            return
+        assert self.process is not None
+        if self.process.renews:
             self.books.violated("F20", "a second instance got the lease while the first one held it")
+        await self._take_over()  # the first one could not renew it, not knowing the time or with its disk full
 
     async def _take_over(self) -> None:
         """Another instance takes the account over from one that was thought dead, and is not."""

@@ -117,7 +117,7 @@ def another_stop_while_one_may_arrive(scene):
 
 def a_looser_stop(scene):
     scene.rest("B1.stop1", units=5, px=95)
-    scene.rest("B1.stop2", units=5, px=94)
+    scene.send(SubmitOrder("", an_order("B1.stop2", units=5, px=94)))
 
 
 def another_brackets_name(scene):

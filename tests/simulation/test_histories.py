@@ -34,7 +34,7 @@ def test_a_seed_tells_the_whole_story():
 
 
 def test_every_kind_of_fault_does_happen():
-    campaign = run(simulate_one, range(100, 109), PROFILES)
+    campaign = run(simulate_one, range(100, 115), PROFILES)
     assert campaign.missed == []
     assert campaign.kills > 0
 
