@@ -20,6 +20,7 @@ from grodtd.config.loading import Configuration
 from grodtd.domain.bracket import ENDED, Bracket
 from grodtd.domain.errors import ConfigError
 from grodtd.domain.events import (
+    BarsClosed,
     CapabilitiesLearned,
     Event,
     InstrumentsLoaded,
@@ -31,13 +32,16 @@ from grodtd.domain.events import (
 from grodtd.domain.market import Quote
 from grodtd.domain.orders import ExecutionReport, Side
 from grodtd.domain.outcome import Outcome
+from grodtd.domain.policy import Policy
 from grodtd.execution.trade_exit_service import TradeExitService
+from grodtd.execution.volatility_reading import bars_wanted, read_bars
 from grodtd.monitoring.explain import explain, in_words
 from grodtd.monitoring.logs import Logger
 from grodtd.monitoring.status import alarm_of, as_data, bracket_data, bracket_status, status_of
 from grodtd.monitoring.status_values import Alarm, Daemon, Situation
 from grodtd.monitoring.step_log import StepLog
 from grodtd.ports import Broker, Clock, Journal
+from grodtd.runtime.bar_facts import BarFacts
 from grodtd.runtime.bars import LiveBars, lengths_wanted
 from grodtd.runtime.feed import FeedPlayer, Recording, let_pass
 from grodtd.runtime.recovery import SNAPSHOT_EVERY, Remembered, SnapshotKeeper, recover
@@ -51,6 +55,8 @@ from grodtd.service.server import SocketServer
 
 WATCH_BACK_NS = 60_000_000_000
 """Fills are looked for from this long before the last thing the journal knows: a venue's reads lag."""
+CLOSE_BARS_EVERY_S = 0.5
+"""How often it is looked whether a bar is over, where no quote says so."""
 SESSIONS_EVERY_S = 3600.0
 """How often it is looked whether the market's closes are to be told anew: soon enough after a machine slept."""
 SETTLE_WITHIN_S = 1.0
@@ -146,6 +152,7 @@ class LiveDaemon:
         turn = recover(journal, journal.append, lambda words: log.warning("recovery", remark=words))
         self.runner = Runner(turn, broker, journal, clock, snapshots=journal, snapshot_every=options.snapshot_every)
         self.market = LiveBars(lengths_wanted(configuration.policies.values()), clocked=recording is None)
+        self.bar_facts = BarFacts(configuration.policies.values(), turn.engine.living_by_bars, self._atr_now)
         self.service = TradeExitService(self.runner, self.runner, self.market, clock, configuration.policies)
         self.sessions = SessionClock(configuration.instruments.values(), configuration.policies.values())
         self.supervisor = Supervisor(self.runner, journal, clock, log, fatal=fatal)
@@ -277,6 +284,8 @@ class LiveDaemon:
         parts = [Part("api", self.server.run, last=True, stop=self.server.stop)]
         if self.sessions.wanted:
             parts.append(Part("sessions", self._tell_sessions, essential=False))
+        if self.bar_facts.wanted and self.recording is None:
+            parts.append(Part("bars", self._close_bars, essential=False))
         if self.watcher.watching:
             parts.append(Part("watcher", self._watch, essential=False))
         if self.recording is not None:
@@ -309,12 +318,22 @@ class LiveDaemon:
     def _see(self, event: Event, outcome: Outcome, sequence: int) -> None:
         if isinstance(event, Quote):
             self.market.take(event)
+            self._tell_bars(self.bar_facts.take(event, self.clock.now_ns()))
         elif isinstance(event, LinkStatus) and not event.up:
             self.market.interrupted()
         for note in outcome.notes:
             alarm = alarm_of(note, in_words(note))
             if alarm is not None:
                 self.alarms.append(alarm)
+
+    def _atr_now(self, symbol: str, policy: Policy, until_ns: int) -> Decimal | None:
+        bars = self.market.closed(symbol, policy.atr.interval_s, bars_wanted(policy), until_ns)
+        return read_bars(policy, bars).atr_px
+
+    def _tell_bars(self, closed: list[BarsClosed]) -> None:
+        """Hand closed bars in, each after the fact at hand is done with."""
+        for fact in closed:
+            asyncio.get_running_loop().call_soon(self.runner.tell, fact)
 
     def _symbol_of(self, bracket_id: str) -> str:
         bracket = self.runner.turn.bracket(bracket_id)
@@ -332,6 +351,13 @@ class LiveDaemon:
                     await self.runner.handle(fact)
             except ConfigError as error:  # what was told lasts for a month: time to mend it
                 self.supervisor.fault("reading the exchange calendars", error)
+
+    async def _close_bars(self) -> None:
+        """Tell bars whose end has passed: by our clock, where the market lives by it."""
+        while True:
+            await asyncio.sleep(CLOSE_BARS_EVERY_S)
+            now_ns = self.clock.now_ns()
+            self._tell_bars(self.bar_facts.over(now_ns, now_ns))
 
     async def _watch(self) -> None:
         await self.runner.ready.wait()

@@ -134,6 +134,11 @@ class Engine:
         sessions = self._sessions.get(instrument.symbol, ((), ()))
         return Terms.of(policy, instrument, self._capabilities, sessions)
 
+    def living_by_bars(self, symbol: str) -> Iterator[tuple[str, Policy]]:
+        """Brackets of a symbol that must be told of closed bars, with their policies."""
+        for bracket_id in self._wants_bars.get(symbol, ()):
+            yield bracket_id, self.terms(self._brackets[bracket_id]).policy
+
     def forget(self, bracket_id: str) -> None:
         """Drop an ended bracket from memory; its story is in the journal. A living one is kept."""
         bracket = self._brackets.get(bracket_id)
@@ -433,10 +438,9 @@ class Engine:
         for bracket_id in tuple(self._wants_bars.get(event.symbol, ())):
             bracket = self._brackets[bracket_id]
             terms = self.terms(bracket)
-            if event.bracket_id:
-                if bracket_id != event.bracket_id:
-                    continue
-            elif event.interval_s not in (0, terms.policy.atr.interval_s) or event.ts_event_ns < bracket.filled_ns:
+            if event.bracket_id not in ("", bracket_id) or event.interval_s not in (0, terms.policy.atr.interval_s):
+                continue
+            if event.ts_event_ns < bracket.filled_ns:
                 continue  # the bar its entry filled in is not one of its own
             step = Step(event.ts_received_ns, bracket_id)
             try:

@@ -178,6 +178,10 @@ class Runner:
             await self._durable()
         return outcome
 
+    def tell(self, fact: Event) -> None:
+        """Hand in a fact nobody waits for, made in this house: its commands leave once it is durable."""
+        self._deliver(fact)
+
     async def reconcile(self) -> Findings:
         """Compare with the venue now, and say what was found. First of all its clock, where ours follows it."""
         downs = self._downs

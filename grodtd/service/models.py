@@ -172,6 +172,8 @@ class Warmth(Answer):
     needed: int
     atr_px: DecimalText | None
     why_no_atr: str
+    condition: str | None = None
+    why_no_condition: str = ""
 
 
 class SymbolStatus(Answer):
