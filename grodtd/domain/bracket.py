@@ -300,6 +300,8 @@ class Bracket(msgspec.Struct, frozen=True, gc=False):
     """Stops the venue held and then did not know, since it last admitted one."""
     stop_retry_at_ns: int | None = None
     target_failures: int = 0
+    target_misses: int = 0
+    """Attempts in a row to take the target that sold nothing."""
     target_retry_at_ns: int | None = None
     take_generation: int = 0
     """Target generation in use when the present TAKE began: a higher one means its order was sent."""

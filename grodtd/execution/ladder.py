@@ -209,8 +209,11 @@ def _target_lost(
             return bracket
         return demote(step, bracket, f"the venue dropped the target ({after.state.value})")
     if after.time_in_force is TimeInForce.IOC and after.state in (OrderState.CANCELED, OrderState.EXPIRED):
-        # What could be taken at the target was taken; a thin market there is not tried again at once.
-        return replace(bracket, target_retry_at_ns=step.now_ns + terms.stop_retry_ns)
+        # What could be taken at the target was taken; a thin market there is not tried again at once. Where nothing at
+        # all could be, again and again, each attempt leaves the stop out for nothing: it comes later and later.
+        misses = 0 if after.cum_qty else bracket.target_misses + 1
+        retry_at_ns = step.now_ns + backoff_ns(terms.stop_retry_ns, max(misses, 1))
+        return replace(bracket, target_misses=misses, target_retry_at_ns=retry_at_ns)
     if isinstance(fact, RequestNotSent) or after.state is OrderState.LOST:
         return replace(bracket, target_retry_at_ns=step.now_ns + terms.requery_ns)
     code = refusal_code(fact)

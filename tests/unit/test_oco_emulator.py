@@ -54,6 +54,21 @@ def test_a_target_missed_puts_the_stop_back(mirrored):
 
 
 @both_sides
+def test_a_target_nobody_pays_is_tried_later_and_later(mirrored):
+    """Each attempt leaves the stop out for nothing: 0.5 s, 1 s, 2 s, 4 s ... between them."""
+    trade = Trade(STOPS, mirrored=mirrored)
+    trade.acks("stop1")
+    for attempt, pause_s in enumerate([0.5, 1, 2, 4], 1):
+        assert trade.quote(110) == [f"cancel stop{attempt}"]
+        trade.cancels(f"stop{attempt}")
+        trade.cancels(f"target{attempt}")
+        trade.acks(f"stop{attempt + 1}")
+        assert trade.wait(pause_s - 0.1) == []
+        assert trade.quote(110) == []
+        trade.wait(0.1)
+
+
+@both_sides
 def test_no_orders_rest_where_the_venue_has_no_stops(mirrored):
     trade = Trade(NO_STOPS, mirrored=mirrored)
     assert trade.first == []
