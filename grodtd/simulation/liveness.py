@@ -80,10 +80,12 @@ class Liveness:
         resting = self.books.resting()
         covered = sum((self.covered(p, resting.get(p.bracket_id, []), exit_px) for p in ours), ZERO)
         dust = instrument.lot_size * len(ours)
-        open_qty = instrument.sellable(min(held, sum((max(p.net, ZERO) for p in ours), ZERO)) - dust, exit_px)
+        left = sum((max(p.net, ZERO) for p in ours), ZERO) - self.books.sold_by_hand.get(symbol, ZERO)
+        open_qty = instrument.sellable(min(held, left) - dust, exit_px)
         account = self._accounts.setdefault(symbol, Position(symbol, "", ours[0].side, symbol))
         account.naked_s = account.naked_s + seconds if open_qty > covered else 0.0
-        account.excuse_s = sum(position.excuse_s for position in ours) if account.naked_s else 0.0
+        lost_s = sum(position.excuse_s for position in ours)
+        account.excuse_s = max(account.excuse_s, lost_s) if account.naked_s else 0.0
         self._overdue("L1", account, account.naked_s, LEAVING_S, f"{open_qty - covered} of the account naked")
 
     def _owe(self, position: Position, orders: list[OrderReport], exit_px: Decimal, seconds: float) -> None:

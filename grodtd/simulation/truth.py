@@ -15,6 +15,8 @@ from grodtd.ports import Record
 from grodtd.venue.venue import SimulatedVenue, VenueCommand
 
 _KIND = re.compile(rb'"type":"(\w+)"')
+BY_HAND = "hand-"
+"""How the ids of orders begin that a person sends to sell what brackets hold."""
 NEWS_S = 20.0
 """How long our process may take to draw a conclusion from another position in a symbol."""
 _CLIENT_ID = re.compile(rb'"client_order_id":"([^"]+)"')
@@ -65,6 +67,8 @@ class Books:
         self.positions: dict[str, Position] = {}
         self.disturbed_symbols: set[str] = set()
         """Symbols in which hands elsewhere traded: whose units they took is not the venue's to say."""
+        self.sold_by_hand: dict[str, Decimal] = {}
+        """Units of the brackets' that hands elsewhere sold, by symbol."""
         self.violations: list[tuple[str, str]] = []
         """(invariant, what happened)."""
         self.pairs: dict[str, str] = {}
@@ -106,6 +110,9 @@ class Books:
         changed = []
         for report in reports:
             position = self.of(report.client_order_id)
+            if report.client_order_id.startswith(BY_HAND) and report.symbol:
+                sold = self.sold_by_hand.get(report.symbol, ZERO)
+                self.sold_by_hand[report.symbol] = sold + report.last_qty
             if report.last_qty <= 0 or position is None:
                 continue
             fee = report.fee if report.fee_asset is FeeAsset.BASE else ZERO

@@ -25,7 +25,7 @@ from grodtd.domain.orders import NewOrder, OrderType, TimeInForce
 from grodtd.runtime.runner import Runner
 from grodtd.simulation.link import Link
 from grodtd.simulation.market import Street
-from grodtd.simulation.truth import Books, Position
+from grodtd.simulation.truth import BY_HAND, Books, Position
 
 NS = 1_000_000_000
 ENTRIES_UNTIL_S = 95.0
@@ -275,7 +275,7 @@ class User:
         for report in list(self._books.resting().get(position.bracket_id, [])):
             if venue.capabilities.locks_inventory:
                 self._quietly(CancelOrder("", report.client_order_id))
-        order = NewOrder(f"hand-{self._orders}", position.symbol, position.side.opposite, OrderType.MARKET, units)
+        order = NewOrder(f"{BY_HAND}{self._orders}", position.symbol, position.side.opposite, OrderType.MARKET, units)
         self.log(f"{units} of {position.bracket_id} sold by hand, at {now_ns()}")
         self._quietly(SubmitOrder("", order))
         return True
