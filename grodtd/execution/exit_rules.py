@@ -13,7 +13,7 @@ from grodtd.domain.bracket import Bracket, ExitState, Phase
 from grodtd.domain.events import BarsClosed
 from grodtd.domain.notes import NoteKind
 from grodtd.domain.orders import Side
-from grodtd.domain.policy import Plan, RatchetOn, seconds_ns
+from grodtd.domain.policy import Plan, RatchetOn, Rest, seconds_ns
 from grodtd.execution.coverage import Coverage, is_valid_stop
 from grodtd.execution.ladder import leave
 from grodtd.execution.scale_out import next_part, plan_rungs
@@ -30,6 +30,8 @@ def begin(step: Step, bracket: Bracket, terms: Terms) -> Bracket:
     assert levels is not None
     if not policy.scale_out.is_plain:
         rungs = plan_rungs(bracket.side, levels, policy.scale_out, terms.instrument.tick_size)
+        if policy.scale_out.rest is Rest.RUN:
+            bracket = replace(bracket, levels=replace(levels, target_px=None))  # the ratio's is nobody's target
         bracket = replace(bracket, rungs=rungs, target_px=rungs[0].px)
         step.tell(
             NoteKind.TARGETS_SET,
