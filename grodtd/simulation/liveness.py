@@ -90,7 +90,10 @@ class Liveness:
 
     def _owe(self, position: Position, orders: list[OrderReport], exit_px: Decimal, seconds: float) -> None:
         instrument = self.books.instruments[position.symbol]
-        open_qty = instrument.sellable(position.net, position.tightest or exit_px)
+        if position.first_px is None and position.net > 0:
+            position.first_px = exit_px
+        # What was too small to protect when it was filled is residue, whatever the price does later.
+        open_qty = instrument.sellable(position.net, position.tightest or position.first_px or exit_px)
         missing = ZERO if position.released else open_qty - self.covered(position, orders, exit_px)
         if missing > 0:
             position.naked_s += seconds

@@ -35,6 +35,8 @@ class Position:
     """Units open, positive; negative: too much was sold."""
     tightest: Decimal | None = None
     """The level declared: the tightest stop that ever arrived, or the one a named command set since."""
+    first_px: Decimal | None = None
+    """What a unit was worth when it was first held, quote currency."""
     forgiven: set[Decimal] = field(default_factory=set)
     """Levels in force before a named command loosened the stop: one sent earlier may still arrive."""
     commanded: set[Decimal] = field(default_factory=set)
