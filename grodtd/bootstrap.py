@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -15,13 +15,15 @@ from grodtd.connectors.paper import PaperBroker
 from grodtd.connectors.paper_account import PaperAccount
 from grodtd.domain.capabilities import Capabilities
 from grodtd.domain.errors import ConfigError
-from grodtd.domain.events import CapabilitiesLearned, InstrumentsLoaded, PoliciesLoaded, RunStarted
+from grodtd.domain.events import CapabilitiesLearned, InstrumentsLoaded, PoliciesLoaded, RiskLimitsLoaded, RunStarted
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import Bar, Quote
 from grodtd.domain.orders import ExecutionReport, Side
+from grodtd.domain.risk import AdvisorSettings
 from grodtd.execution.enhanced_engine import Engine
 from grodtd.execution.trade_exit_service import TradeExitService
-from grodtd.ports import Clock, Journal, Record
+from grodtd.ports import Clock, Journal, Record, RiskAdvisor
+from grodtd.runtime.account import LiveAccount
 from grodtd.runtime.clocks import SystemClock
 from grodtd.runtime.feed import Recording, merged, quotes_of_bar
 from grodtd.runtime.runner import Runner
@@ -40,6 +42,7 @@ from grodtd.venue.venue import SimulatedVenue
 
 if TYPE_CHECKING:
     from grodtd.config.policy_file import NamedPolicy
+    from grodtd.connectors.http_risk import HttpRiskAdvisor
     from grodtd.daemon import DaemonOptions
     from grodtd.monitoring.logs import Logger
     from grodtd.replay.columns import Progress
@@ -102,6 +105,7 @@ async def paper(
     journal: Journal | None = None,
     cash: Decimal = Decimal(100_000),
     latency_s: float = 0.0,
+    advisor: RiskAdvisor | None = None,
 ) -> AsyncIterator[Paper]:
     """Run a paper account: the live engine and runner, the simulated venue, a journal in memory unless given.
 
@@ -113,15 +117,17 @@ async def paper(
     journal = journal or MemoryJournal()
     broker = PaperBroker(SimulatedVenue(capabilities, listed.values(), cash=cash), clock, latency_s=latency_s)
     runner = Runner(Turn(Engine(), journal.append), broker, journal, clock)
+    account = LiveAccount(runner)
     now_ns = clock.now_ns()
     await runner.start(
         RunStarted("paper", config_fingerprint=chosen.fingerprint, ts_received_ns=now_ns),
         PoliciesLoaded(chosen.policies, now_ns),
+        RiskLimitsLoaded(chosen.risk.limits, now_ns),
         InstrumentsLoaded(tuple(listed.values()), now_ns),
         CapabilitiesLearned(capabilities, now_ns),
         *SessionClock(listed.values(), chosen.policies.values()).due(now_ns),
     )
-    service = TradeExitService(runner, runner, Bars(bars), clock, chosen.policies)
+    service = TradeExitService(runner, runner, Bars(bars), clock, chosen.policies, account=account, advisor=advisor)
     try:
         yield Paper(service, broker, runner)
     finally:
@@ -245,6 +251,7 @@ def run_daemon(
         for remark in journal.opening.remarks:
             log.warning("journal_opened", remark=remark)
         broker = KeptPaper(account, clock, latency_s=settings.latency_ms / 1000)
+        advisor = _advisor(configuration.risk.advisor)
         daemon = LiveDaemon(
             configuration,
             options,
@@ -255,12 +262,30 @@ def run_daemon(
             clock=clock,
             recording=merged([recording for recording, _, _ in recordings]) if recordings else None,
             fatal=(LeaseLost,),
+            advisor=advisor,
         )
         for _, symbol, interval_s in recordings:
             daemon.market.coarse(symbol, interval_s)
-        asyncio.run(daemon.run(ready))
+        asyncio.run(_run_with(advisor, daemon.run(ready)))
     finally:
         lock.release()
+
+
+def _advisor(settings: AdvisorSettings) -> "HttpRiskAdvisor | None":
+    """The outside risk system the configuration names, if it names one."""
+    if settings.url is None:
+        return None
+    from grodtd.connectors.http_risk import HttpRiskAdvisor  # noqa: PLC0415 - an optional part
+
+    return HttpRiskAdvisor(settings)
+
+
+async def _run_with(advisor: "HttpRiskAdvisor | None", work: Coroutine[None, None, None]) -> None:
+    try:
+        await work
+    finally:
+        if advisor is not None:
+            await advisor.aclose()
 
 
 def recorded(path: Path, configuration: Configuration, remark: Callable[[str], None]) -> tuple[Recording, str, int]:

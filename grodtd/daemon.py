@@ -27,6 +27,7 @@ from grodtd.domain.events import (
     LinkStatus,
     PoliciesLoaded,
     ReleaseRequested,
+    RiskLimitsLoaded,
     RunStarted,
 )
 from grodtd.domain.market import Quote
@@ -40,7 +41,8 @@ from grodtd.monitoring.logs import Logger
 from grodtd.monitoring.status import alarm_of, as_data, bracket_data, bracket_status, status_of
 from grodtd.monitoring.status_values import Alarm, Daemon, Situation
 from grodtd.monitoring.step_log import StepLog
-from grodtd.ports import Broker, Clock, Journal
+from grodtd.ports import Broker, Clock, Journal, RiskAdvisor
+from grodtd.runtime.account import LiveAccount
 from grodtd.runtime.bar_facts import BarFacts
 from grodtd.runtime.bars import LiveBars, lengths_wanted
 from grodtd.runtime.feed import FeedPlayer, Recording, let_pass
@@ -144,6 +146,7 @@ class LiveDaemon:
         clock: Clock,
         recording: Recording | None,
         fatal: tuple[type[Exception], ...],
+        advisor: RiskAdvisor | None = None,
     ) -> None:
         """Fold the journal: blocking work, before the loop is busy. Raises: the journal's errors."""
         self.configuration, self.options, self.log = configuration, options, log
@@ -153,7 +156,15 @@ class LiveDaemon:
         self.runner = Runner(turn, broker, journal, clock, snapshots=journal, snapshot_every=options.snapshot_every)
         self.market = LiveBars(lengths_wanted(configuration.policies.values()), clocked=recording is None)
         self.bar_facts = BarFacts(configuration.policies.values(), turn.engine.living_by_bars, self._atr_now)
-        self.service = TradeExitService(self.runner, self.runner, self.market, clock, configuration.policies)
+        self.service = TradeExitService(
+            self.runner,
+            self.runner,
+            self.market,
+            clock,
+            configuration.policies,
+            account=LiveAccount(self.runner),
+            advisor=advisor,
+        )
         self.sessions = SessionClock(configuration.instruments.values(), configuration.policies.values())
         self.supervisor = Supervisor(self.runner, journal, clock, log, fatal=fatal)
         self.alarms: deque[Alarm] = deque(maxlen=ALARMS_KEPT)
@@ -274,6 +285,7 @@ class LiveDaemon:
         await self.runner.start(
             RunStarted(kind, config_fingerprint=known.fingerprint, version=grodtd.__version__, ts_received_ns=now_ns),
             PoliciesLoaded(known.policies, now_ns),
+            RiskLimitsLoaded(known.risk.limits, now_ns),
             InstrumentsLoaded(tuple(known.instruments.values()), now_ns),
             CapabilitiesLearned(self.broker.capabilities, now_ns),
             *self.sessions.due(now_ns),

@@ -11,14 +11,16 @@ import msgspec
 
 from grodtd.domain.bracket import Bracket
 from grodtd.domain.capabilities import Capabilities
-from grodtd.domain.events import Event, LinkStatus
+from grodtd.domain.events import BracketRequested, Event, LinkStatus
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import Bar, Quote
 from grodtd.domain.notes import Note
 from grodtd.domain.orders import ExecutionReport, Fill, NewOrder, OrderReport, Side
 from grodtd.domain.outcome import Outcome
+from grodtd.domain.risk import Accepted
 
 __all__ = [
+    "Account",
     "Advice",
     "Broker",
     "Capabilities",
@@ -116,6 +118,26 @@ class Views(Protocol):
 
     def follow(self, bracket_id: str | None = None) -> AsyncIterator[Note]:
         """Decisions as they are made, for one bracket or all."""
+        ...
+
+
+class Account(Protocol):
+    """What an entry is judged by before it is sent: the account as it is now, and the core's opinion."""
+
+    def weigh(self, request: BracketRequested) -> tuple[Accepted, str]:
+        """Return what an entry comes to, and the key its quantity comes from. Changes nothing. Raises `Refused`."""
+        ...
+
+    def quote(self, symbol: str) -> Quote | None:
+        """The latest quote, good or not; None: none was seen."""
+        ...
+
+    async def equity(self) -> Decimal | None:
+        """The account's value; None: it cannot be told now."""
+        ...
+
+    async def position(self, symbol: str) -> Decimal | None:
+        """The account's signed position; None: it cannot be told now."""
         ...
 
 

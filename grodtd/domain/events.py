@@ -13,12 +13,23 @@ from grodtd.domain.market import Quote, VolatilityReading
 from grodtd.domain.money import ZERO
 from grodtd.domain.orders import ExecutionReport, OrderReport, Side
 from grodtd.domain.policy import Policy
+from grodtd.domain.risk import EntryTerms, RiskLimits
 
 
 class PoliciesLoaded(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """The configuration in force from now on: one policy a strategy, `default` always among them."""
+    """The configuration in force from now on: one policy a strategy, `default` always among them.
+
+    A strategy's policy for one symbol is named `strategy@symbol`; brackets in that symbol get it.
+    """
 
     policies: dict[str, Policy]
+    ts_received_ns: int = 0
+
+
+class RiskLimitsLoaded(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The account's limits on entries from now on. Before the first of these no entry is sent."""
+
+    limits: RiskLimits
     ts_received_ns: int = 0
 
 
@@ -52,7 +63,8 @@ class CapabilitiesLearned(msgspec.Struct, frozen=True, tag=True, gc=False):
 
 
 class BracketRequested(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """Somebody wants a position looked after: one that exists (`filled_qty` > 0), or an entry order's to come.
+    """Somebody wants a position looked after: one that exists (`filled_qty` > 0), an entry order's to come, or one
+    whose entry is to be sent as well (`entry`).
 
     Levels are computed from `reading` and the policy unless given. `quantity` is the whole entry's, units.
     """
@@ -75,6 +87,24 @@ class BracketRequested(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The account's signed position in the symbol, when known: it decides whether a reduce-only pair is safe."""
     last_px: Decimal | None = None
     """Last price on the exit side, when known: a stop already through it is a stop that was hit."""
+    policy: Policy | None = None
+    """A policy of its own; None: its strategy's."""
+    entry: EntryTerms | None = None
+    """The entry is ours to send. `quantity` 0: as much as its risk allows."""
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
+class EntryRefused(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """An entry was asked for and not sent. Nothing follows from it: it is kept so that it can be told why."""
+
+    bracket_id: str
+    symbol: str
+    side: Side
+    code: str
+    reason: str
+    quantity: Decimal = ZERO
+    """Units; 0: it was to be sized."""
     ts_event_ns: int = 0
     ts_received_ns: int = 0
 
@@ -253,9 +283,11 @@ class EntriesResumed(msgspec.Struct, frozen=True, tag=True, gc=False):
 Event = (
     RunStarted
     | PoliciesLoaded
+    | RiskLimitsLoaded
     | InstrumentsLoaded
     | CapabilitiesLearned
     | BracketRequested
+    | EntryRefused
     | ExecutionReport
     | OrderReport
     | RequestRefused

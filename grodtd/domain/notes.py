@@ -58,6 +58,8 @@ class NoteKind(StrEnum):
     FLIPPED_ELSEWHERE = "flipped_elsewhere"
     EXTERNALLY_CLOSED = "externally_closed"
     EXIT_AFTER_HAND = "exit_after_hand"
+    ENTRY_SENT = "entry_sent"
+    ENTRY_REFUSED = "entry_refused"
     ENTRIES_PAUSED = "entries_paused"
     ENTRIES_RESUMED = "entries_resumed"
     ORPHAN = "orphan"

@@ -5,6 +5,7 @@ Units are in the names; ratios and fractions are plain numbers (0.02 is two per 
 """
 
 import hashlib
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 
@@ -295,6 +296,25 @@ class Policy(msgspec.Struct, frozen=True):
         False
         """
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:12]
+
+
+def policy_for(policies: Mapping[str, Policy], strategy: str, symbol: str) -> Policy | None:
+    """Return the policy of a strategy in a symbol: the symbol's own (`strategy@symbol`), else the strategy's.
+
+    None: no strategy has that name.
+
+    >>> policies = {"default": Policy(), "default@AAPL": Policy(name="default@AAPL")}
+    >>> policy_for(policies, "default", "AAPL").name, policy_for(policies, "default", "SPY").name
+    ('default@AAPL', 'default')
+    """
+    if "@" in strategy:
+        return None
+    return policies.get(f"{strategy}@{symbol}") or policies.get(strategy)
+
+
+def policies_for(policies: Mapping[str, Policy], symbol: str) -> dict[str, Policy]:
+    """Return every strategy's policy for one symbol, by strategy."""
+    return {name: policies.get(f"{name}@{symbol}") or policy for name, policy in policies.items() if "@" not in name}
 
 
 def seconds_ns(seconds: Decimal) -> int:

@@ -1,4 +1,4 @@
-"""What an entry may risk: how it is sized, the account's limits, and the outside system that may be asked.
+"""What an entry may risk: how it is sized, the account's limits, the outside system that may be asked; and the entry.
 
 Fractions are of the account's equity (0.01 is one per cent); money is in the account's currency, which every traded
 symbol's quote currency is taken to be. `None` switches a limit off.
@@ -8,6 +8,9 @@ from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
+
+from grodtd.domain.market import Quote
+from grodtd.domain.orders import OrderType, Side
 
 
 class SizingPolicy(msgspec.Struct, frozen=True):
@@ -61,3 +64,51 @@ class AdvisorSettings(msgspec.Struct, frozen=True):
     url: str | None = None
     timeout_s: Decimal = Decimal(2)
     on_silence: OnSilence = OnSilence.REFUSE
+
+
+class EntryTerms(msgspec.Struct, frozen=True, gc=False):
+    """An entry this program sends itself, and what it was judged by, so that a journal repeats the judgement.
+
+    Prices in quote currency per unit, `equity` in the account's currency.
+    """
+
+    limit_px: Decimal | None = None
+    """Buy no higher, sell no lower; None: whatever the market asks."""
+    trigger_px: Decimal | None = None
+    """A stop entry: it is sent to the venue at once, and buys (sells) only once the market has risen (fallen) here."""
+    risk_per_trade: Decimal | None = None
+    """Sizes an entry without a quantity in place of the policy's key: fraction of equity lost at the stop."""
+    equity: Decimal | None = None
+    """The account's value when it was asked for; None: it could not be told."""
+    quote: Quote | None = None
+    """The latest quote then, good or not; None: none was seen."""
+    sized_by: str = ""
+    """The key its quantity comes from; empty: it was given."""
+    advice: str = ""
+    """What the outside risk system said; empty: nobody was asked."""
+
+    @property
+    def order_type(self) -> OrderType:
+        """How the order meets the market.
+
+        >>> EntryTerms().order_type.value, EntryTerms(trigger_px=Decimal(101)).order_type.value
+        ('market', 'stop')
+        """
+        if self.trigger_px is not None:
+            return OrderType.STOP if self.limit_px is None else OrderType.STOP_LIMIT
+        return OrderType.MARKET if self.limit_px is None else OrderType.LIMIT
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """An entry that passed, and what it puts at risk, money."""
+
+    bracket_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    strategy: str
+    risk_money: Decimal
+    notional: Decimal
+    ts_ns: int
+    stop_px: Decimal | None = None
+    """Where its stop would stand."""

@@ -30,6 +30,7 @@ from grodtd.execution.levels import plan_levels
 from grodtd.execution.naked_window import close_window, next_alarm_ns, time_window
 from grodtd.execution.oco_emulator import OCOEmulator, Touch
 from grodtd.execution.order_lifecycle import GIVEN, OrderFact
+from grodtd.execution.requests import entry_id
 from grodtd.execution.risk_reward_calculator import RatioDecision
 from grodtd.execution.terms import Step, Terms
 
@@ -265,9 +266,11 @@ class BracketOrderManager:
     """Opens brackets, books facts into them and settles them. Stateless: a bracket is a value that goes through."""
 
     def open(self, step: Step, terms: Terms, request: BracketRequested, plan: Plan, plan_reason: str) -> Bracket:
-        """Begin a bracket for a fill that exists or for an entry order to come; the caller settles it."""
+        """Begin a bracket for a fill that exists or for an entry order to come; the caller settles it.
+
+        An entry that is ours is sent.
+        """
         filled = request.filled_qty > 0
-        entry = _entry(step, request)
         timeout_ns = seconds_ns(terms.policy.bracket_orders.timeout_s)
         bracket = Bracket(
             bracket_id=request.bracket_id,
@@ -278,11 +281,11 @@ class BracketOrderManager:
             plan=plan,
             plan_reason=plan_reason,
             entry_qty_wanted=request.quantity,
-            orders=(entry,),
+            orders=() if request.entry is not None else (_entry(step, request),),
             given_stop_px=request.stop_px,
             given_target_px=request.target_px,
             reading=request.reading,
-            entry_deadline_ns=step.now_ns + timeout_ns if entry.alive else None,
+            entry_deadline_ns=step.now_ns + timeout_ns if request.filled_qty < request.quantity else None,
             # Of an entry to come the price says nothing yet: a breakout's stop may well be above it.
             last_px=request.last_px if filled else None,
             last_px_ns=step.now_ns,
@@ -299,6 +302,8 @@ class BracketOrderManager:
         step.tell(NoteKind.PLAN_CHOSEN, plan=plan.value, why=plan_reason)
         if filled:
             step.tell(NoteKind.ENTRY_FILLED, quantity=request.filled_qty, px=request.filled_px)
+        if request.entry is not None:
+            return exit_orders.place_entry(step, bracket, terms, request.entry, entry_id(request))
         return bracket
 
     def fact(self, step: Step, bracket: Bracket, terms: Terms, fact: OrderFact) -> Bracket:
@@ -414,16 +419,16 @@ class BracketOrderManager:
 
 
 def _entry(step: Step, request: BracketRequested) -> LegOrder:
-    entry_id = request.entry_client_order_id or f"{request.bracket_id}.entry1"
+    client_id = entry_id(request)
     executions: tuple[Execution, ...] = ()
     if request.filled_qty > 0:
         assert request.filled_px is not None
         executions = (
-            Execution(f"{entry_id}{GIVEN}", request.filled_qty, request.filled_px, request.fee, request.fee_asset),
+            Execution(f"{client_id}{GIVEN}", request.filled_qty, request.filled_px, request.fee, request.fee_asset),
         )
     return LegOrder(
         leg=Leg.ENTRY,
-        client_order_id=entry_id,
+        client_order_id=client_id,
         side=request.side,
         order_type=OrderType.LIMIT,
         quantity=request.quantity,

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from grodtd.domain.bracket import ENDED, Bracket, ExitState, OrderState, Phase
+from grodtd.domain.bracket import ENDED, Bracket
 from grodtd.domain.capabilities import Capabilities
 from grodtd.domain.commands import Command
 from grodtd.domain.errors import Refused, Surprise
@@ -22,6 +22,7 @@ from grodtd.domain.events import (
     CapabilitiesLearned,
     EntriesPaused,
     EntriesResumed,
+    EntryRefused,
     Event,
     FlattenRequested,
     InstrumentsLoaded,
@@ -33,6 +34,7 @@ from grodtd.domain.events import (
     RequestNotSent,
     RequestRefused,
     RequestUnknown,
+    RiskLimitsLoaded,
     SessionsLoaded,
     TimerFired,
 )
@@ -40,21 +42,25 @@ from grodtd.domain.ids import check_bracket_id
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import Quote
 from grodtd.domain.notes import Note, NoteKind, Severity
-from grodtd.domain.orders import ExecutionReport, Leg, OrderReport, OrderType
+from grodtd.domain.orders import ExecutionReport, Leg, OrderReport
 from grodtd.domain.outcome import NOTHING_HAPPENED, Outcome
-from grodtd.domain.policy import Plan, Policy
+from grodtd.domain.policy import Plan, Policy, policy_for
+from grodtd.domain.risk import Accepted
 from grodtd.execution import exit_rules
 from grodtd.execution.booking import take_in_quantities
 from grodtd.execution.bracket_order_manager import BracketOrderManager, next_deadline_ns
 from grodtd.execution.coverage import measure
+from grodtd.execution.entry_weighing import weigh
 from grodtd.execution.holdings import Doubt, Held, in_motion, judge, net_of
-from grodtd.execution.ladder import demote, stops_denied, target_given_up
+from grodtd.execution.ladder import demote
 from grodtd.execution.oco_emulator import Touch
 from grodtd.execution.order_lifecycle import OrderFact
 from grodtd.execution.placement import choose_plan
 from grodtd.execution.requests import check_entry, check_name, check_quantities, levels_wanted
+from grodtd.execution.risk_state import RiskState
 from grodtd.execution.terms import Step, Terms
 from grodtd.execution.trigger_book import TriggerBook
+from grodtd.execution.watched_levels import watched_levels
 
 _ORDER_FACTS = frozenset({ExecutionReport, OrderReport, RequestRefused, RequestUnknown, RequestNotSent, OrderNotFound})
 
@@ -92,6 +98,8 @@ class Engine:
         """Brackets that live by closed bars, by symbol, oldest first."""
         self._sessions: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         """Ends of sessions, and those before a weekend, by symbol."""
+        self._risk = RiskState()
+        """What the account may lose, and has lost; observed from the moment its limits are told."""
         self._manager = BracketOrderManager()
 
     # -- what anybody may read ------------------------------------------------------------------------------
@@ -113,6 +121,19 @@ class Engine:
         """Symbols that take no new entries until somebody resumes them, and why."""
         return dict(self._halted)
 
+    @property
+    def risk(self) -> RiskState:
+        """What the account has at risk and has lost, as far as limits were told. Read it only."""
+        return self._risk
+
+    def weigh(self, request: BracketRequested) -> tuple[Accepted, str]:
+        """Return what an entry that is ours to send comes to, and the key its quantity comes from. Changes nothing.
+
+        Raises: Refused - as `process` would, were it asked now.
+        """
+        policy, instrument = self._asked(request)
+        return self._weigh(request, self._terms_of(policy, instrument))
+
     def bracket(self, bracket_id: str) -> Bracket | None:
         """Return one bracket as it stands."""
         return self._brackets.get(bracket_id)
@@ -123,16 +144,18 @@ class Engine:
 
     def terms(self, bracket: Bracket) -> Terms:
         """Return what a bracket lives under."""
-        key = (bracket.policy_fingerprint, bracket.symbol)
+        terms = self._terms.get((bracket.policy_fingerprint, bracket.symbol))
+        if terms is not None:
+            return terms
+        return self._terms_of(self._policies_in_use[bracket.policy_fingerprint], self._instruments[bracket.symbol])
+
+    def _terms_of(self, policy: Policy, instrument: Instrument) -> Terms:
+        key = (policy.fingerprint, instrument.symbol)
         terms = self._terms.get(key)
         if terms is None:
-            policy = self._policies_in_use[bracket.policy_fingerprint]
-            terms = self._terms[key] = self._new_terms(policy, self._instruments[bracket.symbol])
+            sessions = self._sessions.get(instrument.symbol, ((), ()))
+            terms = self._terms[key] = Terms.of(policy, instrument, self._capabilities, sessions)
         return terms
-
-    def _new_terms(self, policy: Policy, instrument: Instrument) -> Terms:
-        sessions = self._sessions.get(instrument.symbol, ((), ()))
-        return Terms.of(policy, instrument, self._capabilities, sessions)
 
     def living_by_bars(self, symbol: str) -> Iterator[tuple[str, Policy]]:
         """Brackets of a symbol that must be told of closed bars, with their policies."""
@@ -181,6 +204,16 @@ class Engine:
         """Policies, trading rules, abilities, switches: what brackets live under."""
         if isinstance(event, PoliciesLoaded):
             self._policies = dict(event.policies)
+        elif isinstance(event, RiskLimitsLoaded):
+            began = self._risk.limits is None
+            self._risk.live_under(event.limits)
+            for bracket in self._brackets.values() if began else ():
+                if bracket.phase not in ENDED:
+                    self._risk.observe(bracket, self._instruments[bracket.symbol], event.ts_received_ns)
+        elif isinstance(event, EntryRefused):
+            step = Step(event.ts_received_ns, event.bracket_id)
+            step.tell(NoteKind.ENTRY_REFUSED, Severity.WARNING, code=event.code, reason=event.reason)
+            return Outcome((), tuple(step.notes))
         elif isinstance(event, InstrumentsLoaded):
             for instrument in event.instruments:
                 self._instruments[instrument.symbol] = instrument
@@ -204,7 +237,8 @@ class Engine:
             return Outcome((), tuple(step.notes))
         return Outcome()
 
-    def _request(self, event: BracketRequested) -> Outcome:
+    def _asked(self, event: BracketRequested) -> tuple[Policy, Instrument]:
+        """Check what is asked for, and return what it would live under. Raises: Refused."""
         bracket_id = check_bracket_id(event.bracket_id)
         check_name(self._brackets.get(bracket_id), event)
         check_quantities(event)
@@ -213,17 +247,17 @@ class Engine:
             raise Refused(
                 f"entry {event.entry_client_order_id} has its bracket already: {entry_of}", code="duplicate_id"
             )
-        policy = self._policies.get(event.strategy)
+        policy = policy_for(self._policies, event.strategy, event.symbol)
         if policy is None:
-            known = ", ".join(sorted(self._policies))
+            known = ", ".join(sorted(name for name in self._policies if "@" not in name))
             raise Refused(
                 f"no strategy named {event.strategy!r} is configured; known: {known}", code="unknown_strategy"
             )
+        policy = event.policy or policy
         instrument = self._instruments.get(event.symbol)
         if instrument is None:
             raise Refused(f"{event.symbol} is not configured: add it to instruments.yaml", code="unknown_symbol")
-        exists = event.filled_qty > 0
-        if not exists:
+        if not event.filled_qty:
             if event.symbol in self._halted:
                 raise Refused(
                     f"{event.symbol} is halted: {self._halted[event.symbol]}; resume entries when that is settled",
@@ -231,8 +265,23 @@ class Engine:
                 )
             others = [self._brackets[other] for other in self._open_on_symbol.get(event.symbol, ())]
             check_entry(event, policy, self._capabilities, self._paused, self._active, others)
-        fingerprint = policy.fingerprint
-        self._policies_in_use.setdefault(fingerprint, policy)
+        return policy, instrument
+
+    def _weigh(self, event: BracketRequested, terms: Terms) -> tuple[Accepted, str]:
+        if self._risk.limits is None:
+            raise Refused("no risk limits were loaded: no entry is sent without them", code="no_limits")
+        return weigh(event, terms, self._risk, self._risk.limits)
+
+    def _request(self, event: BracketRequested) -> Outcome:
+        policy, instrument = self._asked(event)
+        bracket_id = event.bracket_id
+        terms = self._terms_of(policy, instrument)
+        accepted = None
+        if event.entry is not None:
+            accepted, sized_by = self._weigh(event, terms)
+            if sized_by:
+                event = replace(event, quantity=accepted.quantity, entry=replace(event.entry, sized_by=sized_by))
+        self._policies_in_use.setdefault(terms.fingerprint, policy)
         plan, why = choose_plan(
             self._capabilities,
             policy,
@@ -241,12 +290,10 @@ class Engine:
             account_qty=event.account_qty,
             open_qty=event.filled_qty,
         )
-        key = (fingerprint, event.symbol)
-        terms = self._terms.get(key)
-        if terms is None:
-            terms = self._terms[key] = self._new_terms(policy, instrument)
         step = Step(event.ts_received_ns, bracket_id)
         begun = self._manager.open(step, terms, event, plan, why)
+        if accepted is not None and self._risk.limits is not None:
+            self._risk.accepted(accepted, self._risk.limits.duplicate_within_s)
         if event.entry_client_order_id:
             self._entry_orders[event.entry_client_order_id] = bracket_id
         demoted = None
@@ -435,12 +482,12 @@ class Engine:
         commands: list[Command] = []
         notes: list[Note] = []
         changed = False
-        for bracket_id in tuple(self._wants_bars.get(event.symbol, ())):
-            bracket = self._brackets[bracket_id]
-            terms = self.terms(bracket)
-            if event.bracket_id not in ("", bracket_id) or event.interval_s not in (0, terms.policy.atr.interval_s):
+        for bracket_id in (event.bracket_id,) if event.bracket_id else tuple(self._wants_bars.get(event.symbol, ())):
+            bracket = self._brackets.get(bracket_id)
+            if bracket is None or bracket.phase in ENDED or bracket.levels is None:
                 continue
-            if event.ts_event_ns < bracket.filled_ns:
+            terms = self.terms(bracket)
+            if event.interval_s not in (0, terms.policy.atr.interval_s) or event.ts_event_ns < bracket.filled_ns:
                 continue  # the bar its entry filled in is not one of its own
             step = Step(event.ts_received_ns, bracket_id)
             try:
@@ -512,6 +559,8 @@ class Engine:
         """Store a bracket, and with it what is watched here and when it wants to be woken."""
         bracket_id = after.bracket_id
         self._brackets[bracket_id] = after
+        if self._risk.limits is not None:
+            self._risk.observe(after, terms.instrument, step.now_ns)
         was_open = before is not None and before.phase not in ENDED
         is_open = after.phase not in ENDED
         if was_open != is_open:
@@ -530,7 +579,7 @@ class Engine:
                 self._wants_bars.setdefault(after.symbol, {})[bracket_id] = None
             elif not is_open:
                 self._wants_bars.get(after.symbol, {}).pop(bracket_id, None)
-        stop_px, target_px = _watched_levels(after, terms, step.now_ns)
+        stop_px, target_px = watched_levels(after, terms, step.now_ns)
         move_px = exit_rules.watched_px(after, terms) if terms.rules else None
         if not (stop_px is target_px is move_px is None) or bracket_id in self._watching:
             self._watching[bracket_id] = None
@@ -545,39 +594,3 @@ class Engine:
             if due_ns is not None:
                 heapq.heappush(self._deadlines, (due_ns, bracket_id))
         return Outcome(tuple(step.commands), tuple(step.notes))
-
-
-def _watched_levels(bracket: Bracket, terms: Terms, now_ns: int) -> tuple[Decimal | None, Decimal | None]:
-    """Return the stop and the target of a bracket that the venue does not watch for us.
-
-    A stop is watched here when the plan says so, and whenever it is not known to rest or to be on its way: refused,
-    its fate unknown, or gone while we swap it. Of a stop-limit the limit is watched: a market beyond it ran past.
-    """
-    if bracket.phase is not Phase.OPEN:
-        return None, None
-    stop_px = target_px = None
-    resting = sure = True
-    alive = target = False
-    for order in bracket.orders:
-        if order.leg is Leg.STOP and order.alive:
-            alive = True
-            resting = resting and order.state is OrderState.WORKING
-            sure = sure and order.state is not OrderState.UNSURE
-            if order.order_type is OrderType.STOP_LIMIT:
-                stop_px = order.limit_px
-        elif order.leg is Leg.TARGET and order.alive:
-            target = True
-    if bracket.exits is not ExitState.GUARD:
-        return (stop_px if alive and resting else bracket.stop_px), None
-    refused = bracket.stop_retry_at_ns is not None or bracket.local_stop_until_ns is not None
-    refused = refused or stops_denied(bracket, terms)
-    if refused or not alive or not sure:
-        stop_px = bracket.stop_px
-    if bracket.plan in _LOCAL_TARGET and not (target or bracket.frozen_reason or target_given_up(bracket, terms)):
-        retry_at_ns = bracket.target_retry_at_ns
-        if retry_at_ns is None or now_ns >= retry_at_ns:
-            target_px = bracket.target_px
-    return stop_px, target_px
-
-
-_LOCAL_TARGET = (Plan.STOP_RESTING, Plan.SYNTHETIC)

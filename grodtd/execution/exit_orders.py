@@ -1,4 +1,4 @@
-"""How exits are made: the orders a rule decides on become commands, and are remembered with the bracket.
+"""How orders are made: the orders a rule decides on become commands, and are remembered with the bracket.
 
 Every function takes and returns the bracket (a frozen value) and writes its commands on the step's sheet.
 """
@@ -15,6 +15,7 @@ from grodtd.domain.money import ZERO, ceil_to, floor_to
 from grodtd.domain.notes import NoteKind
 from grodtd.domain.orders import Leg, NewOrder, OrderType, Side, TimeInForce
 from grodtd.domain.policy import NS_PER_S, Plan, ProtectionPolicy
+from grodtd.domain.risk import EntryTerms
 from grodtd.execution.coverage import Coverage, venue_ends
 from grodtd.execution.order_lifecycle import ask_cancel, ask_replace
 from grodtd.execution.terms import Step, Terms
@@ -138,6 +139,33 @@ def collared_exit(
     if last_px is None or age_ns > FRESH_NS or attempt >= policy.exit_collar_attempts:
         return None
     return collared(side, last_px, policy.exit_collar_bps * 2**attempt, tick)
+
+
+def place_entry(step: Step, bracket: Bracket, terms: Terms, asked: EntryTerms, client_id: str) -> Bracket:
+    """Send the entry of a bracket that has no orders yet."""
+    order = NewOrder(
+        client_order_id=client_id,
+        symbol=bracket.symbol,
+        side=bracket.side,
+        order_type=asked.order_type,
+        quantity=bracket.entry_qty_wanted,
+        stop_px=asked.trigger_px,
+        limit_px=asked.limit_px,
+        valid_until_ns=valid_until(terms, step.now_ns),
+    )
+    step.commands.append(SubmitOrder(bracket.bracket_id, order))
+    step.tell(
+        NoteKind.ENTRY_SENT,
+        client_order_id=client_id,
+        order_type=order.order_type.value,
+        quantity=order.quantity,
+        limit_px=order.limit_px,
+        trigger_px=order.stop_px,
+        sized_by=asked.sized_by or None,
+        equity=asked.equity,
+        advice=asked.advice or None,
+    )
+    return replace(bracket, orders=(_leg(Leg.ENTRY, order, step.now_ns),))
 
 
 def place_stop(step: Step, bracket: Bracket, terms: Terms, quantity: Decimal) -> Bracket:
@@ -451,9 +479,16 @@ def ask(step: Step, bracket: Bracket, order: LegOrder) -> None:
 def send_again(step: Step, bracket: Bracket, terms: Terms, order: LegOrder) -> Bracket:
     """Send an order nobody found once more under the same id: where ids are unique for ever there can be only one.
 
-    A linked pair goes again as a pair, when neither leg was found. An order we want gone is not sent again.
+    A linked pair goes again as a pair, when neither leg was found. An order we want gone is not sent again; nor is an
+    entry: it was for the market of that moment, and entries may have been paused since.
     """
-    if order.state is not OrderState.UNSURE or order.past_ids or order.cancel_wanted or order.copy_refused:
+    if (
+        order.leg is Leg.ENTRY
+        or order.state is not OrderState.UNSURE
+        or order.past_ids
+        or order.cancel_wanted
+        or order.copy_refused
+    ):
         return bracket
     until = valid_until(terms, step.now_ns)
     again = replace(order, sent_ns=step.now_ns, asked_ns=step.now_ns, valid_until_ns=until, missed_ns=None)

@@ -11,12 +11,19 @@ from grodtd.domain.bracket import Bracket, ExitState
 from grodtd.domain.capabilities import Capabilities, StopOrders
 from grodtd.domain.errors import Refused
 from grodtd.domain.events import BracketRequested, LevelsChangeRequested
+from grodtd.domain.ids import client_order_id
 from grodtd.domain.money import plain
 from grodtd.domain.orders import Leg
 from grodtd.domain.policy import Policy
 from grodtd.execution.coverage import is_through
 from grodtd.execution.levels import change_stop, is_looser, round_level
+from grodtd.execution.refusal import Refusal
 from grodtd.execution.terms import Terms
+
+
+def entry_id(request: BracketRequested) -> str:
+    """Return the client order id of a bracket's entry: its owner's, else the one that follows from the bracket's."""
+    return request.entry_client_order_id or client_order_id(request.bracket_id, Leg.ENTRY.value, 1)
 
 
 def check_name(held: Bracket | None, request: BracketRequested) -> None:
@@ -33,12 +40,16 @@ def check_name(held: Bracket | None, request: BracketRequested) -> None:
 
 
 def is_of(held: Bracket, request: BracketRequested) -> bool:
-    """Tell whether a bracket began with the very facts of `request`."""
-    if (held.symbol, held.side, held.entry_qty_wanted) != (request.symbol, request.side, request.quantity):
+    """Tell whether a bracket began with the very facts of `request`; one that is still to be sized fits any size."""
+    quantity = request.quantity or held.entry_qty_wanted
+    if (held.symbol, held.side, held.entry_qty_wanted) != (request.symbol, request.side, quantity):
         return False
     entry = next((order for order in held.orders if order.leg is Leg.ENTRY), None)
     if entry is None:
         return False
+    if request.entry is not None:
+        wanted = (entry_id(request), request.entry.order_type, request.entry.limit_px, request.entry.trigger_px)
+        return (entry.client_order_id, entry.order_type, entry.limit_px, entry.stop_px) == wanted
     if request.entry_client_order_id:
         return request.entry_client_order_id in (entry.client_order_id, *entry.past_ids)
     return any(execution.px == request.filled_px for execution in entry.executions[:1])
@@ -64,9 +75,13 @@ def check_entry(
             )
     limit = policy.bracket_orders.max_active_brackets
     if active >= limit:
-        raise Refused(
-            f"{active} brackets are active and bracket_orders.max_active_brackets is {limit}", code="too_many"
+        full = Refusal(
+            "bracket_orders.max_active_brackets",
+            f"{active} brackets are active",
+            str(limit),
+            "an entry after one of them has ended",
         )
+        raise Refused(full.text, code="too_many")
     synthetic = capabilities.stop_orders is StopOrders.NONE and not capabilities.native_oco
     if synthetic and not policy.protection.allow_synthetic:
         raise Refused(
@@ -85,7 +100,10 @@ def check_entry(
 def check_quantities(event: BracketRequested) -> None:
     """Refuse what is no quantity or no price: nobody could protect it."""
     what = f"bracket {event.bracket_id}"
-    if not (event.quantity.is_finite() and event.quantity > 0):
+    if event.entry is not None and (event.filled_qty or event.entry_client_order_id):
+        raise Refused(f"{what}: an entry to be sent has not filled, and has no other id than ours", code="bad_entry")
+    sized = event.entry is not None and event.quantity == 0
+    if not (event.quantity.is_finite() and event.quantity > 0) and not sized:
         raise Refused(f"{what}: quantity {event.quantity} is not a positive number", code="bad_quantity")
     if not (event.filled_qty.is_finite() and event.filled_qty >= 0):
         raise Refused(f"{what}: filled quantity {event.filled_qty} is not a number of units", code="bad_quantity")

@@ -17,9 +17,9 @@ from grodtd.domain.market import Quote
 from grodtd.domain.money import ZERO, ceil_to, divide, floor_to, is_multiple, plain
 from grodtd.domain.orders import Side
 from grodtd.domain.policy import NS_PER_S
-from grodtd.domain.risk import RiskLimits
+from grodtd.domain.risk import Accepted, RiskLimits
 from grodtd.execution.refusal import Refusal
-from grodtd.execution.risk_state import Accepted, RiskState, why_not_good
+from grodtd.execution.risk_state import RiskState, why_not_good
 from grodtd.execution.sizing import largest_quantity, risk_of, smallest_quantity
 
 BPS = Decimal(10_000)
@@ -102,6 +102,7 @@ def check(intent: EntryIntent, state: RiskState, limits: RiskLimits) -> Accepted
         entry.risk_money,
         entry.notional,
         intent.now_ns,
+        entry.stop_px,
     )
 
 
@@ -145,7 +146,7 @@ def _not_tradable(intent: EntryIntent, limits: RiskLimits) -> Refusal | None:
 def _priced(intent: EntryIntent, state: RiskState, limits: RiskLimits) -> _Entry | Refusal:
     """Find the price the entry is judged by, and what it risks there."""
     assert intent.instrument is not None
-    quote = _good_quote(intent, state, limits)
+    quote = good_quote(intent, state, limits)
     if isinstance(quote, Refusal):
         return quote
     near = quote.ask if intent.side is Side.BUY else quote.bid
@@ -182,7 +183,8 @@ def _priced(intent: EntryIntent, state: RiskState, limits: RiskLimits) -> _Entry
     return _Entry(intent, intent.instrument, entry_px, stop_px, risk, notional)
 
 
-def _good_quote(intent: EntryIntent, state: RiskState, limits: RiskLimits) -> Quote | Refusal:
+def good_quote(intent: EntryIntent, state: RiskState, limits: RiskLimits) -> Quote | Refusal:
+    """Return the quote an entry may be judged by, or what is wrong with the latest one."""
     symbol = intent.symbol
     quote = intent.quote if intent.quote is not None else state.quotes.get(symbol)
     doubt = why_not_good(intent.quote) if intent.quote is not None else state.doubts.get(symbol, "")

@@ -3,7 +3,8 @@
 Hand in every quote (`quote`), every entry that was accepted (`accepted`) and every bracket whose orders or stop changed
 (`observe`); in the same order that gives the same state, so a restart folds it again, or keeps it: it is plain data.
 `observe` looks at where a bracket stands, not at what happened: told twice, or of several fills at once, it comes to
-the same, and a busted fill takes its loss back.
+the same, and a busted fill takes its loss back. The engine keeps one, and hands it no quotes: those are not journaled,
+so an entry's request carries its own.
 
 Money is in the account's currency, taken to be every symbol's quote currency. A day ends at `day_rolls_at_s` (UTC).
 """
@@ -11,13 +12,15 @@ Money is in the account's currency, taken to be every symbol's quote currency. A
 from decimal import Decimal
 
 import msgspec
+from msgspec.structs import replace
 
 from grodtd.domain.bracket import ENDED, Bracket, LegOrder
 from grodtd.domain.instrument import FeeAsset, Instrument
 from grodtd.domain.market import Quote
 from grodtd.domain.money import ZERO, divide
-from grodtd.domain.orders import Leg, Side
+from grodtd.domain.orders import Leg
 from grodtd.domain.policy import NS_PER_S
+from grodtd.domain.risk import Accepted, RiskLimits
 from grodtd.execution.coverage import entry_px, signed_fill
 from grodtd.execution.sizing import risk_of
 
@@ -26,7 +29,7 @@ DAYS_KEPT = 2
 """How long an ended bracket's result is remembered, should a bust wake it again."""
 
 
-class OpenRisk(msgspec.Struct):
+class OpenRisk(msgspec.Struct, frozen=True):
     """One bracket that may still lose money."""
 
     symbol: str
@@ -38,24 +41,11 @@ class OpenRisk(msgspec.Struct):
     realised: Decimal = ZERO
 
 
-class Ended(msgspec.Struct):
+class Ended(msgspec.Struct, frozen=True):
     """The result of a bracket that is over, and the day it ended."""
 
     realised: Decimal
     day: int
-
-
-class Accepted(msgspec.Struct, frozen=True):
-    """An entry that passed, and what it puts at risk, money."""
-
-    bracket_id: str
-    symbol: str
-    side: Side
-    quantity: Decimal
-    strategy: str
-    risk_money: Decimal
-    notional: Decimal
-    ts_ns: int
 
 
 class RiskState(msgspec.Struct):
@@ -75,6 +65,12 @@ class RiskState(msgspec.Struct):
     realised_today: Decimal = ZERO
     consecutive_losses: int = 0
     last_loss_ns: int = 0
+    limits: RiskLimits | None = None
+    """What the account may risk; None: nobody told."""
+
+    def live_under(self, limits: RiskLimits) -> None:
+        """Take new limits; what was lost and what is open stays as it is."""
+        self.limits, self.day_rolls_at_s = limits, limits.day_rolls_at_s
 
     def quote(self, quote: Quote) -> None:
         """Take a quote in: a good one is kept, one that is crossed or no price casts doubt on the one before."""
@@ -106,10 +102,8 @@ class RiskState(msgspec.Struct):
         had = known.realised if known is not None else before.realised if before is not None else ZERO
         self.realised_today += realised - had
         if bracket.phase not in ENDED:
-            if known is None:
-                known = self.open[name] = OpenRisk(bracket.symbol, None)
-            known.realised = realised
-            known.risk_money = open_risk(bracket, instrument, known)
+            known = replace(known or OpenRisk(bracket.symbol, None), realised=realised)
+            self.open[name] = replace(known, risk_money=open_risk(bracket, instrument, known))
             return
         self.open.pop(name, None)
         self.ended[name] = Ended(realised, self.day)
@@ -124,6 +118,11 @@ class RiskState(msgspec.Struct):
         if day > self.day:
             self.day, self.realised_today = day, ZERO
             self.ended = {name: end for name, end in self.ended.items() if end.day > day - DAYS_KEPT}
+
+    def copied(self) -> "RiskState":
+        """Return a state that stays as this one is now: what it holds is frozen, only its tables change."""
+        tables = {"quotes": dict(self.quotes), "doubts": dict(self.doubts)}
+        return replace(self, open=dict(self.open), ended=dict(self.ended), recent=list(self.recent), **tables)
 
     def next_day_ns(self, now_ns: int) -> int:
         """Return when the day that holds `now_ns` ends."""

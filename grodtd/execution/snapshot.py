@@ -26,6 +26,7 @@ from grodtd.domain.policy import Policy
 from grodtd.execution.enhanced_engine import Engine
 from grodtd.execution.holdings import Doubt
 from grodtd.execution.oco_emulator import Touch
+from grodtd.execution.risk_state import RiskState
 
 EDITION = 1
 """Raise it when a value of the state comes to mean something else; a new shape is noticed without it."""
@@ -73,6 +74,8 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     """Brackets that live by closed bars, by symbol, the older first."""
     sessions: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
     """Ends of sessions, and those before a weekend, by symbol, ns."""
+    risk: RiskState
+    """What the account may lose, has at risk and has lost."""
     watching: tuple[str, ...]
     levels: tuple[WatchedLevel, ...]
     """By symbol, the older first: ties in price go to the older."""
@@ -97,6 +100,7 @@ def snapshot(engine: Engine) -> EngineState:
         pairs=_ids(engine._pairs),
         wants_bars=_ids(engine._wants_bars),
         sessions=dict(engine._sessions),
+        risk=engine._risk.copied(),
         watching=tuple(engine._watching),
         levels=_levels(engine),
         due={bracket_id: due_ns for bracket_id, due_ns in engine._due.items() if due_ns is not None},
@@ -120,6 +124,7 @@ def restore(state: EngineState) -> Engine:
     engine._pairs = {symbol: dict.fromkeys(ids) for symbol, ids in state.pairs.items()}
     engine._wants_bars = {symbol: dict.fromkeys(ids) for symbol, ids in state.wants_bars.items()}
     engine._sessions = dict(state.sessions)
+    engine._risk = state.risk.copied()
     engine._watching = dict.fromkeys(state.watching)
     for level in state.levels:
         engine._book.watch(level.symbol, level.bracket_id, level.side, level.touch, level.px)

@@ -21,6 +21,7 @@ from grodtd.domain.commands import (
 from grodtd.domain.events import (
     BracketReconciled,
     BracketRequested,
+    EntryRefused,
     Event,
     FlattenRequested,
     LevelsChangeRequested,
@@ -35,7 +36,7 @@ from grodtd.domain.events import (
 from grodtd.domain.market import Quote
 from grodtd.domain.money import plain
 from grodtd.domain.notes import Note, NoteKind
-from grodtd.domain.orders import ExecutionReport, NewOrder, OrderReport, OrderType
+from grodtd.domain.orders import ExecutionReport, NewOrder, OrderReport, OrderType, Side
 from grodtd.ports import Record
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -140,6 +141,9 @@ def _told(fact: Event) -> str:
         return f"asked to move {' and '.join(levels)}{_because(fact.reason)}"
     if isinstance(fact, PositionReported):
         return f"the account holds {plain(fact.quantity)} {fact.symbol}"
+    if isinstance(fact, EntryRefused):
+        size = f"{plain(fact.quantity)} " if fact.quantity else ""
+        return f"asked to open: {_word(fact.side)} {size}{fact.symbol}"
     if isinstance(fact, BracketReconciled):
         return "every order was compared with the venue"
     return type(fact).__name__
@@ -150,10 +154,17 @@ def _because(reason: str) -> str:
 
 
 def _request(fact: BracketRequested) -> str:
-    word = "long" if fact.side.sign > 0 else "short"
+    word = _word(fact.side)
+    if fact.entry is not None:
+        size = f"{plain(fact.quantity)} " if fact.quantity else ""
+        return f"asked to open: {word} {size}{fact.symbol}"
     if fact.filled_qty > 0 and fact.filled_px is not None:
         return f"entry filled: {word} {plain(fact.filled_qty)} {fact.symbol} at {plain(fact.filled_px)}"
     return f"asked to protect entry {fact.entry_client_order_id}: {word} {plain(fact.quantity)} {fact.symbol}"
+
+
+def _word(side: Side) -> str:
+    return "long" if side is Side.BUY else "short"
 
 
 def _execution(fact: ExecutionReport) -> str:
@@ -217,6 +228,15 @@ def _levels(data: Data) -> str:
     return f"levels: entry {data['entry_px']}; {how}"
 
 
+def _entry_sent(data: Data) -> str:
+    trigger = f", triggered at {data['trigger_px']}" if "trigger_px" in data else ""
+    limit = f", limit {data['limit_px']}" if "limit_px" in data else ""
+    sized = f"; sized by {data['sized_by']}, equity {data.get('equity', 'not known')}" if "sized_by" in data else ""
+    advice = f"; {data['advice']}" if "advice" in data else ""
+    order = f"{data['order_type']} {data['quantity']}{trigger}{limit}"
+    return f"within every limit, so the entry goes: {order}{sized}{advice}"
+
+
 def _filled(data: Data) -> str:
     if "client_order_id" not in data:
         return ""  # the fact itself said so
@@ -238,6 +258,8 @@ WORDS: dict[NoteKind, str | Callable[[Data], str]] = {
     NoteKind.BRACKET_OPENED: "bracket opened, strategy {strategy}, policy {policy}",
     NoteKind.PLAN_CHOSEN: "plan {plan}: {why}",
     NoteKind.LEVELS_SET: _levels,
+    NoteKind.ENTRY_SENT: _entry_sent,
+    NoteKind.ENTRY_REFUSED: "refused, nothing was sent: {reason}",
     NoteKind.ENTRY_FILLED: _filled,
     NoteKind.EXIT_FILLED: _filled,
     NoteKind.ENTRY_ENDED: "the entry ended ({status}) with {cum_qty} filled; what filled stays protected",

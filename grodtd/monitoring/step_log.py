@@ -31,7 +31,7 @@ TOLD = (
 """What of a fact is worth a place in its line."""
 TAKEN = frozenset({"event", "level", "time", "bracket", "symbol", "order", "sequence"})
 """Names of a line's own; a note's figure of that name is told with `note_` before it."""
-OVER = frozenset({NoteKind.CLOSED, NoteKind.RESIDUE, NoteKind.RELEASED})
+OVER = frozenset({NoteKind.CLOSED, NoteKind.RESIDUE, NoteKind.RELEASED, NoteKind.ENTRY_REFUSED})
 
 
 class StepLog:

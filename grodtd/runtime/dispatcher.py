@@ -1,9 +1,10 @@
 """Carries the engine's intentions to the broker and brings the answers back as facts.
 
 Order is kept per bracket: its next command is sent when the one before it was answered (or timed out). Brackets do
-not wait for each other, up to `max_in_flight` requests at once. A command is sent only when the journal has made it
-durable (S6), and only while it is fresh: an order decided long ago (a slow lane, a journal that was full) is told to
-the engine as never sent, so that it decides again from what is true now.
+not wait for each other, nor do a bracket's exits for its entry: a fill can be heard of before the entry's own answer,
+and is protected then. Up to `max_in_flight` requests are under way at once. A command is sent only when the journal
+has made it durable (S6), and only while it is fresh: an order decided long ago (a slow lane, a journal that was full)
+is told to the engine as never sent, so that it decides again from what is true now.
 """
 
 import asyncio
@@ -31,7 +32,8 @@ from grodtd.domain.events import (
     RequestRefused,
     RequestUnknown,
 )
-from grodtd.domain.orders import ExecutionReport, Fill, OrderReport, OrderStatus
+from grodtd.domain.ids import parse_client_order_id
+from grodtd.domain.orders import ExecutionReport, Fill, Leg, OrderReport, OrderStatus
 from grodtd.ports import Broker, Clock
 from grodtd.runtime.governor import GovernedReads, Governor
 
@@ -47,7 +49,7 @@ def _unobserved(verb: str, seconds: float, outcome: str) -> None:
 
 
 class Dispatcher:
-    """One lane a bracket, a bounded number of requests in flight."""
+    """One lane a bracket, one more for an entry of ours, a bounded number of requests in flight."""
 
     def __init__(
         self,
@@ -73,16 +75,14 @@ class Dispatcher:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def send(self, command: Command, durable: Durable) -> None:
-        """Queue a command in its bracket's lane; it leaves when `durable` has returned."""
-        bracket_id = command.bracket_id
-        lane = self._lanes.setdefault(bracket_id, deque())
+        """Queue a command in its lane; it leaves when `durable` has returned."""
+        name = _lane_of(command)
+        lane = self._lanes.setdefault(name, deque())
         if isinstance(command, QueryOrder | Reconcile) and any(waiting == command for waiting, _, _ in lane):
             return  # one answer serves both; a lane full of questions would keep an order waiting until it is stale
         lane.append((command, durable, self._clock.now_ns()))
-        if bracket_id not in self._tasks:
-            self._tasks[bracket_id] = asyncio.get_running_loop().create_task(
-                self._drain(bracket_id, lane), name=f"lane {bracket_id}"
-            )
+        if name not in self._tasks:
+            self._tasks[name] = asyncio.get_running_loop().create_task(self._drain(name, lane), name=f"lane {name}")
 
     @property
     def idle(self) -> bool:
@@ -117,7 +117,7 @@ class Dispatcher:
         """Tell `observe(verb, seconds, outcome)` how long each request took."""
         self._observe = observe
 
-    async def _drain(self, bracket_id: str, lane: deque[tuple[Command, Durable, int]]) -> None:
+    async def _drain(self, name: str, lane: deque[tuple[Command, Durable, int]]) -> None:
         try:
             while lane:
                 command, durable, decided_ns = lane.popleft()
@@ -133,7 +133,7 @@ class Dispatcher:
         except Refused:
             lane.clear()  # this instance was fenced off: what it had still to send is the other one's business
         finally:
-            del self._tasks[bracket_id], self._lanes[bracket_id]
+            del self._tasks[name], self._lanes[name]
 
     def _stale(self, command: Command, decided_ns: int) -> list[Event]:
         """The facts of an order that waited too long to be sent; empty for one that may go."""
@@ -237,6 +237,19 @@ def executions_of(fills: list[Fill], now_ns: int) -> list[ExecutionReport]:
             )
         )
     return reports
+
+
+def _lane_of(command: Command) -> str:
+    """Return the lane a command travels in: its bracket's, or that of the bracket's entry where it is about that."""
+    if isinstance(command, SubmitOrder):
+        client_order_id = command.order.client_order_id
+    elif isinstance(command, CancelOrder | QueryOrder):
+        client_order_id = command.client_order_id
+    else:
+        return command.bracket_id
+    named = parse_client_order_id(client_order_id)
+    is_entry = named is not None and named[1] == Leg.ENTRY.value
+    return f"{command.bracket_id} entry" if is_entry else command.bracket_id
 
 
 def _named(command: SubmitOrder | SubmitOco | CancelOrder | ReplaceOrder) -> tuple[tuple[str, ...], str, str]:

@@ -25,13 +25,13 @@ def quiet_hours(symbol="AAPL", hours=20):
     return [Bar(symbol, first + i * HOUR_NS, px, px + 1, px - 1, px) for i in range(hours)]
 
 
-def in_a_world(story, *, bars=None, settings=None, **account):
+def in_a_world(story, *, bars=None, settings=None, clock=None, **account):
     """Play `story(world)` on a paper account, the market at 187.18 / 187.20, and return what it returns."""
 
     async def life():
         configuration = load(default_config_dir(), environ=settings or {})
         bars_at_hand = quiet_hours() if bars is None else bars
-        async with paper(configuration, bars=bars_at_hand, clock=FixedClock(), **account) as world:
+        async with paper(configuration, bars=bars_at_hand, clock=clock or FixedClock(), **account) as world:
             await world.quote("AAPL", bid="187.18", ask="187.20")
             return await story(world)
 

@@ -42,7 +42,7 @@ POLICY = Policy(protection=ProtectionPolicy(allow_synthetic=True))
 
 KEPT = {
     "_brackets", "_entry_orders", "_policies", "_policies_in_use", "_instruments", "_capabilities", "_paused",
-    "_active", "_open_on_symbol", "_doubts", "_halted", "_pairs", "_wants_bars", "_sessions", "_watching",
+    "_active", "_open_on_symbol", "_doubts", "_halted", "_pairs", "_wants_bars", "_sessions", "_watching", "_risk",
     "_book", "_due",
 }  # fmt: skip
 WORKED_OUT = {

@@ -37,9 +37,10 @@ from grodtd.domain.notes import NoteKind
 from grodtd.domain.orders import NewOrder, OrderReport, OrderStatus, Side
 from grodtd.domain.policy import Plan, Policy, ProtectionPolicy
 from grodtd.execution import bracket_order_manager, exit_rules, oco_emulator, order_lifecycle
-from grodtd.execution.enhanced_engine import Engine, _watched_levels
+from grodtd.execution.enhanced_engine import Engine
 from grodtd.execution.invariants import loosened, overcommitted, stuck, violations
 from grodtd.execution.trigger_book import TriggerBook
+from grodtd.execution.watched_levels import watched_levels
 from tests.walks.small_venue import HIGH, LOW, MID, NOW, PX, QTY, Order, Reports, Venue, carry_out, exec_id, refused
 
 LONG_AGO_NS = 300 * 1_000_000_000
@@ -179,7 +180,7 @@ class Host:
     def quote(self, bracket: Bracket, price: int) -> Quote | None:
         """The quote that touches a level of the bracket at this price; None when none does."""
         terms = self.engine.terms(bracket)
-        stop_px, target_px = _watched_levels(bracket, terms, NOW)
+        stop_px, target_px = watched_levels(bracket, terms, NOW)
         move_px = exit_rules.watched_px(bracket, terms)
         if stop_px is target_px is move_px is None:
             return None
