@@ -60,7 +60,10 @@ def _end_of_time(terms: Terms, now_ns: int) -> tuple[int | None, str]:
 
 
 def bars_closed(step: Step, bracket: Bracket, terms: Terms, event: BarsClosed) -> Bracket:
-    """Count closed bars, leave if the trade has had its time, else let its stop come nearer."""
+    """Count closed bars, leave if the trade has had its time, else let its stop come nearer.
+
+    Of a quote told between two closes (`bars` 0, as a replay does) only the best price counts.
+    """
     long = bracket.side is Side.BUY
     latest_px = event.bid_high if long else event.ask_low
     stretch_px = event.best_bid if long else event.best_ask
@@ -73,11 +76,12 @@ def bars_closed(step: Step, bracket: Bracket, terms: Terms, event: BarsClosed) -
     )
     if bracket.exits is ExitState.LEAVE or bracket.phase is not Phase.OPEN:
         return bracket
-    why = _time_is_up(bracket, terms, close_px, event.ts_event_ns)
-    if why:
+    words = _time_is_up(bracket, terms, close_px) if event.bars else ""
+    if words:
         bracket = replace(bracket, last_px=close_px, last_px_ns=step.now_ns)
-        reason, words = why
-        return leave(step, bracket, reason, words)
+        return leave(step, bracket, TIME, words)
+    if terms.policy.ratchet.on is RatchetOn.QUOTE:
+        return _move_in_time(step, bracket, terms)
     return move(step, bracket, terms, latest_px)
 
 
@@ -85,18 +89,15 @@ def _best(bracket: Bracket, px: Decimal) -> Decimal | None:
     return bracket.best_px if bracket.best_px is None else better(bracket.side, bracket.best_px, px)
 
 
-def _time_is_up(bracket: Bracket, terms: Terms, close_px: Decimal, ts_ns: int) -> tuple[str, str] | None:
+def _time_is_up(bracket: Bracket, terms: Terms, close_px: Decimal) -> str:
+    """Say why the trade leaves at this bar's close, by bars counted; empty: it stays. Times are deadlines."""
     rule, held, levels = terms.policy.time_exit, bracket.bars_held, bracket.levels
     if rule.after_bars is not None and held >= rule.after_bars:
-        return TIME, f"{held} bars held, time_exit.after_bars is {rule.after_bars}"
+        return f"{held} bars held, time_exit.after_bars is {rule.after_bars}"
     limit = rule.unprofitable_after_bars
-    if limit is not None and held >= limit and levels is not None:
-        won = gain(bracket.side, levels.entry_px, close_px)
-        if won <= 0:
-            return TIME, f"not in profit after {held} bars, time_exit.unprofitable_after_bars is {limit}"
-    if bracket.leave_at_ns is not None and ts_ns >= bracket.leave_at_ns:
-        return bracket.leave_why, _words(bracket.leave_why)
-    return None
+    if limit is None or held < limit or levels is None or gain(bracket.side, levels.entry_px, close_px) > 0:
+        return ""
+    return f"not in profit after {held} bars, time_exit.unprofitable_after_bars is {limit}"
 
 
 def _words(why: str) -> str:
@@ -113,7 +114,7 @@ def _move_in_time(step: Step, bracket: Bracket, terms: Terms) -> Bracket:
     at_ns = bracket.moved_ns + seconds_ns(terms.policy.ratchet.min_interval_s)
     if bracket.moved_ns and step.now_ns < at_ns:
         return bracket if bracket.move_at_ns == at_ns else replace(bracket, move_at_ns=at_ns)
-    return move(step, bracket, terms)
+    return move(step, bracket if bracket.move_at_ns is None else replace(bracket, move_at_ns=None), terms)
 
 
 def on_time(step: Step, bracket: Bracket, terms: Terms) -> Bracket:

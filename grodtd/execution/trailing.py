@@ -98,9 +98,10 @@ def is_active(bracket: Bracket, policy: Policy, best_px: Decimal) -> bool:
 def wanted(bracket: Bracket, terms: Terms, latest_px: Decimal | None = None) -> Move | None:
     """Return where the stop moves to, given the best price since entry; None where it stays.
 
-    `latest_px` is the best price of the last bar (or the last quote): what a trail by ATR is measured from, while a
-    chandelier hangs from the best since entry. The nearest of all candidates wins; it must be `step_ticks` nearer
-    than the stop in force. On the tick, rounded towards the market, as every stop is.
+    `latest_px` is the best price of the bar that closed: what the method `atr` hangs from, while every other hangs from
+    the best since entry; None: no bar closed, `atr` hangs from the best since entry, too. The nearest of all candidates
+    wins; it must be `step_ticks` nearer than the stop in force. On the tick, rounded towards the market, as every stop
+    is.
     """
     levels, policy, stop_px, best_px = bracket.levels, terms.policy, bracket.stop_px, bracket.best_px
     if levels is None or stop_px is None or best_px is None or not levels.risk:
@@ -130,7 +131,7 @@ def _candidates(
     found += [(at_r(side, levels, lock.lock_r), LOCK) for lock in policy.profit_lock if won >= lock.at_r * levels.risk]
     trail = policy.trailing
     if trail.method is not None and is_active(bracket, policy, best_px):
-        from_px = best_px if trail.method is TrailMethod.CHANDELIER else latest_px
+        from_px = latest_px if trail.method is TrailMethod.ATR else best_px
         distance = trail_distance(trail, levels, instrument.tick_size, from_px, trail_atr(bracket, policy))
         found.append((from_px - side.sign * distance, TRAIL))
     return found

@@ -33,7 +33,7 @@ from grodtd.domain.money import ZERO
 from grodtd.domain.orders import ExecutionReport, Leg, OrderType, Side
 from grodtd.domain.outcome import Outcome
 from grodtd.domain.policy import Policy, TrailAtr
-from grodtd.execution.exit_rules import SESSION
+from grodtd.execution.exit_rules import SESSION, TIME
 from grodtd.execution.ladder import STOP_HIT
 from grodtd.execution.terms import Terms
 from grodtd.replay.columns import Progress
@@ -200,6 +200,7 @@ class Driver:
         life = self._lives[bracket_id]
         bid, ask = self.feed.bar(index)
         bar = bid if life.entry.side is Side.BUY else ask
+        self._move_put_off(life, index)
         stop_px, target_px = _resting(life.bracket)
         if target_px is not None and is_ambiguous(life.entry.side, stop_px, [target_px], bar):
             life.ambiguous_at.append(index)
@@ -207,34 +208,56 @@ class Driver:
         self._take(life, reports, index, int(self.feed.time_ns[index]))
         if life.bracket.phase is Phase.OPEN:
             terms = self.turn.engine.terms(life.bracket)
-            if terms.rules and self.rules.watch.tells(terms, index):
-                self._close_bar(life, terms, index, bid, ask)
+            if terms.rules:
+                if self.rules.watch.tells(terms, index):
+                    self._close_bar(life, terms, index, bid, ask)
+                self._leave_in_time(life, terms, index, bid, ask)
         self._schedule(life, index)
 
+    def _move_put_off(self, life: Life, index: int) -> None:
+        """Make the move that came too soon after the last one, if it is due before this quote."""
+        bracket = life.bracket
+        at_ns, best_px = bracket.move_at_ns, bracket.best_px
+        if at_ns is None or best_px is None or at_ns > int(self.feed.time_ns[index]):
+            return
+        fact = BarsClosed(
+            self.feed.symbol,
+            bid_high=best_px,
+            bid_close=best_px,
+            ask_low=best_px,
+            ask_close=best_px,
+            bars=0,
+            bracket_id=bracket.bracket_id,
+            ts_event_ns=at_ns,
+            ts_received_ns=at_ns,
+        )
+        self._fact(life, fact, index, at_ns)
+
     def _close_bar(self, life: Life, terms: Terms, index: int, bid: Bar, ask: Bar) -> None:
-        """Tell a bracket's rules of the bars since they were last told, and let what leaves do so at the close."""
+        """Tell a bracket's rules of the bars since they were last told."""
         entry, watch, ts_ns = life.entry, self.rules.watch, int(self.feed.time_ns[index])
         bar_of = watch.calendar.bar_of
         whole = bool(watch.calendar.closes[index])
         between = self.feed.extremes(entry.side, life.told_index, index)
         stretch = None
+        best_bid, best_ask = bid.high, ask.low
         if between is not None:
             stretch = between[1 if entry.side is Side.BUY else 0] * self.feed.unit
+            if not watch.calendar.is_bars:  # these quotes are one bar
+                best_bid, best_ask = max(best_bid, stretch), min(best_ask, stretch)
         counted = int(bar_of[index]) + whole - life.bracket.bars_held - int(bar_of[entry.index]) - 1
         self._fact(
             life,
             BarsClosed(
                 self.feed.symbol,
-                bid_high=bid.high,
+                bid_high=best_bid,
                 bid_close=bid.close,
-                ask_low=ask.low,
+                ask_low=best_ask,
                 ask_close=ask.close,
                 best_bid=stretch,
                 best_ask=stretch,
                 bars=max(counted, 0),
-                atr_px=self.rules.atr_px(entry.strategy, index)
-                if terms.policy.trailing.atr is TrailAtr.CURRENT
-                else None,
+                atr_px=self._latest_atr(life, index) if terms.policy.trailing.atr is TrailAtr.CURRENT else None,
                 bracket_id=entry.bracket_id,
                 ts_event_ns=ts_ns,
                 ts_received_ns=ts_ns,
@@ -243,19 +266,32 @@ class Driver:
             ts_ns,
         )
         life.told_index = index
-        if life.bracket.phase is Phase.OPEN and watch.session_ends(terms, index):
-            side_bar = bid if entry.side is Side.BUY else ask
+
+    def _latest_atr(self, life: Life, index: int) -> Decimal | None:
+        """Return the last ATR known since the rules were last told; a hole in the bars has none of its own."""
+        for at in range(index, life.told_index, -1):
+            atr_px = self.rules.atr_px(life.entry.strategy, at)
+            if atr_px is not None:
+                return atr_px
+        return None
+
+    def _leave_in_time(self, life: Life, terms: Terms, index: int, bid: Bar, ask: Bar) -> None:
+        """Leave at this close if the trade's time or its session is over; what leaves for any reason does so here."""
+        bracket, ts_ns = life.bracket, int(self.feed.time_ns[index])
+        due = bracket.leave_at_ns is not None and ts_ns >= bracket.leave_at_ns
+        ends = self.rules.watch.session_ends(terms, index)
+        if bracket.phase is Phase.OPEN and (due or ends):
             leave = FlattenRequested(
-                entry.bracket_id,
-                "the session ends",
-                exit_reason=SESSION,
-                last_px=side_bar.close,
+                bracket.bracket_id,
+                "the trade has had its time" if due else "the session ends",
+                exit_reason=TIME if due else SESSION,
+                last_px=(bid if bracket.side is Side.BUY else ask).close,
                 ts_event_ns=ts_ns,
                 ts_received_ns=ts_ns,
             )
             self._fact(life, leave, index, ts_ns)
         if life.bracket.phase is Phase.EXITING:
-            self._take(life, self.venue.on_close(bid, ask=ask, bracket=entry.bracket_id), index, ts_ns)
+            self._take(life, self.venue.on_close(bid, ask=ask, bracket=bracket.bracket_id), index, ts_ns)
 
     def _carry_out(self, life: Life, outcome: Outcome, index: int, ts_ns: int) -> None:
         """Do at the venue what the engine decided, and hand the reports back, until nothing is left to do."""

@@ -28,18 +28,23 @@ class Calendar:
     """Where bars and sessions of a feed end. `session_last` and `weekend_last` are None where there are no sessions."""
 
     bar_of: Ints
-    """int64[n]: which bar each index is in, counted from 0."""
+    """int64[n]: which bar each index is in, counted from 0; of one that is not looked at, that of the one before it."""
+    closes: Bools
+    """bool[n]: the last index of its bar."""
     session_last: Bools | None = None
     """bool[n]: the last index of its session."""
     weekend_last: Bools | None = None
     """bool[n]: the last one before a weekend."""
 
     @cached_property
-    def closes(self) -> Bools:
-        """bool[n]: the last index of its bar."""
-        last = np.ones(len(self.bar_of), dtype=np.bool_)
-        last[:-1] = self.bar_of[1:] != self.bar_of[:-1]
-        return last
+    def ends(self) -> Ints:
+        """int64[bars]: the index that closes each bar."""
+        return np.flatnonzero(self.closes)
+
+    @cached_property
+    def is_bars(self) -> bool:
+        """Whether each index is a bar of its own."""
+        return bool(self.closes.all())
 
 
 class RuleWatch:
@@ -91,14 +96,14 @@ class RuleWatch:
         return found
 
     def _end_of_bar(self, bar: int, after: int) -> int | None:
-        return self._from(int(self.calendar.bar_of.searchsorted(bar, "right")) - 1, after) if self._has(bar) else None
-
-    def _has(self, bar: int) -> bool:
-        return bool(len(self.calendar.bar_of)) and bar <= int(self.calendar.bar_of[-1])
+        """Return the first close after `after` of this bar or a later one; None: there is none."""
+        ends = self.calendar.ends
+        at = max(bar, int(ends.searchsorted(after, "right")))
+        return int(ends[at]) if at < len(ends) else None
 
     def _from(self, index: int, after: int) -> int | None:
-        index = max(index, after + 1)
-        return index if index < len(self.feed) else None
+        """Return the first index to be looked at that is neither before `index` nor at or before `after`."""
+        return self.feed.next_trusted(max(index - 1, after))
 
     def _unprofitable(self, bracket: Bracket, terms: Terms, entry_index: int, after: int, end: int) -> int | None:
         limit, levels = terms.policy.time_exit.unprofitable_after_bars, bracket.levels
@@ -126,7 +131,7 @@ class RuleWatch:
         levels, best_px, stop_px = bracket.levels, bracket.best_px, bracket.stop_px
         if levels is None or best_px is None or stop_px is None or not levels.risk:
             return None
-        if self.feed.trusted is not None or not self.calendar.closes.all():
+        if self.feed.trusted is not None or not self.calendar.is_bars:
             return self._each_told(terms, after, end)
         sign, side, unit = bracket.side.sign, bracket.side, self.feed.unit
         tick, policy = terms.instrument.tick_size, terms.policy
@@ -159,7 +164,7 @@ class RuleWatch:
             for px in reached:
                 hit |= sofar >= sign * float(px / unit) - _ALMOST
             if trail.method is not None:
-                from_px = sofar if trail.method is TrailMethod.CHANDELIER else latest
+                from_px = latest if trail.method is TrailMethod.ATR else sofar
                 distance = self._distance(bracket, terms, from_px, None if atr is None else atr[begin:stop])
                 hit |= (from_px - distance > goal_units) & (sofar >= sign * float(active / unit) - _ALMOST)
             at = int(hit.argmax())
@@ -201,14 +206,27 @@ def _next_true(flags: Bools | None, after: int) -> int | None:
 
 def calendar_of_bars(count: int, session_last: Bools | None = None, weekend_last: Bools | None = None) -> Calendar:
     """Return the calendar of `count` bars: each index closes one."""
-    return Calendar(np.arange(count, dtype=np.int64), session_last, weekend_last)
+    return Calendar(np.arange(count, dtype=np.int64), np.ones(count, dtype=np.bool_), session_last, weekend_last)
 
 
 def calendar_of_quotes(
-    time_ns: Ints, interval_ns: int, session_last: Bools | None = None, weekend_last: Bools | None = None
+    time_ns: Ints,
+    interval_ns: int,
+    trusted: Bools | None = None,
+    session_last: Bools | None = None,
+    weekend_last: Bools | None = None,
 ) -> Calendar:
-    """Return the calendar of quotes in bars of `interval_ns` since the epoch; a bar nothing was quoted in is none."""
-    starts = time_ns // interval_ns
-    fresh = np.zeros(len(starts), dtype=np.int64)
-    fresh[1:] = starts[1:] != starts[:-1]
-    return Calendar(np.cumsum(fresh), session_last, weekend_last)
+    """Return the calendar of quotes in bars of `interval_ns` since the epoch; a bar nothing was quoted in is none.
+
+    `trusted`: bool[n], None: all are. The others are in no bar and close none.
+    """
+    kept = np.ones(len(time_ns), dtype=np.bool_) if trusted is None else trusted
+    starts = time_ns[kept] // interval_ns
+    last = np.ones(len(starts), dtype=np.bool_)
+    last[:-1] = starts[1:] != starts[:-1]
+    closes = np.zeros(len(time_ns), dtype=np.bool_)
+    closes[kept] = last
+    before: Ints = np.cumsum(closes) - closes
+    return Calendar(
+        np.maximum(before - ~kept, 0) if trusted is not None else before, closes, session_last, weekend_last
+    )

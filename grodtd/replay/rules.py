@@ -9,7 +9,7 @@ from grodtd.domain.instrument import Instrument
 from grodtd.domain.policy import Policy
 from grodtd.replay.driver import Rules
 from grodtd.replay.feed import Feed
-from grodtd.replay.prices import Bars, Floats, Ints, Quotes
+from grodtd.replay.prices import Bars, Bools, Floats, Ints, Quotes
 from grodtd.replay.rule_watch import Calendar, RuleWatch, calendar_of_bars, calendar_of_quotes
 from grodtd.replay.volatility import AtrSeries
 from grodtd.runtime.sessions import session_end_indices
@@ -32,11 +32,11 @@ def rules_for(
     session = weekend = None
     if any(rule.at_session_end or rule.before_weekend for rule in asked):
         interval_ns = bars.interval_ns if of_bars else 0
-        session, weekend = session_end_indices(instrument.calendar, feed.time_ns, interval_ns)
+        session, weekend = _session_ends(feed, instrument.calendar, interval_ns)
     if of_bars:
         calendar = calendar_of_bars(len(feed), session, weekend)
     else:
-        calendar = calendar_of_quotes(feed.time_ns, bars.interval_ns, session, weekend)
+        calendar = calendar_of_quotes(feed.time_ns, bars.interval_ns, feed.trusted, session, weekend)
     bar_at = _bar_at(calendar, feed.time_ns, bars, of_bars)
     scale = float(bars.mid_unit / feed.unit)
 
@@ -47,6 +47,17 @@ def rules_for(
         return series[strategy].atr * scale if of_bars else None
 
     return Rules(RuleWatch(feed, calendar), atr_px, atr)
+
+
+def _session_ends(feed: Feed, calendar: str | None, interval_ns: int) -> tuple[Bools, Bools]:
+    """Return which index is the last of its session, and the last before a weekend; crossed quotes are neither."""
+    if feed.trusted is None:
+        return session_end_indices(calendar, feed.time_ns, interval_ns)
+    session, weekend = np.zeros(len(feed), dtype=np.bool_), np.zeros(len(feed), dtype=np.bool_)
+    session[feed.trusted], weekend[feed.trusted] = session_end_indices(
+        calendar, feed.time_ns[feed.trusted], interval_ns
+    )
+    return session, weekend
 
 
 def _bar_at(calendar: Calendar, time_ns: Ints, bars: Bars, of_bars: bool) -> Callable[[int], int]:

@@ -58,6 +58,8 @@ Excursions
   T  mae_r and mfe_r include the entry itself (hence mae_r <= 0 <= mfe_r). For an open bracket every bar
      after the entry counts, and the mark is its "exit price".
 
+  Y  What one bar (quote) takes out at one price for one reason is one exit, whatever orders it took.
+
 Quotes
   U  An entry meets the quote in force: the last one at or before its time, and no later than the last quote
      of all. With `price` it is taken at its word.
@@ -66,6 +68,8 @@ Quotes
   W  Crossed quotes are left out of everything: fills, exits, bars, excursions, marks.
   X  A target on quotes is filled at the quote: either that is its level, or the quote gapped beyond it.
 
+Exit policies have their own letters, AA and on: `exit_policies`.
+
 Not here: `strategy` (one configuration for all entries), min_notional, --limits, --splits, `every`/`ema-cross` on
 quotes.
 """
@@ -73,12 +77,14 @@ quotes.
 import itertools
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from fractions import Fraction
 from typing import NamedTuple
+
+from tests.twin.exit_policies import Closes, ExitRules, closes_of, overdue, ratchet, target_parts, time_is_up
 
 COLUMNS = (
     *("bracket_id", "symbol", "side", "quantity", "entry_time", "entry_price", "stop_price", "target_price"),
@@ -179,8 +185,8 @@ class TwinConfig:
     contract_multiplier: Decimal = Decimal(1)
     fee_rate: Decimal = Decimal(0)
     fee_asset: str = "quote"
-    policies: tuple["ClosePolicy", ...] = ()
-    """Exit policies, looked at in this order at the close of every bar a bracket lives through."""
+    calendar: str | None = None
+    exits: ExitRules = field(default_factory=ExitRules)
 
 
 Atrs = Sequence[Decimal | None]
@@ -370,7 +376,7 @@ class Target:
 
 @dataclass
 class Trade:
-    """One bracket on its way; a policy may change `stop`, `stop_reason` and `targets` at a bar's close."""
+    """One bracket on its way; its exit rules may change `stop` and `stop_reason` at a bar's close."""
 
     entry: TwinEntry
     entry_index: int
@@ -381,6 +387,10 @@ class Trade:
     targets: list[Target]
     """Near to far; their quantities never sum to more than what is open."""
     stop_reason: str = "stop"
+    moved_ns: int | None = None
+    """When the stop last moved."""
+    due_ns: int | None = None
+    """When a move that came too soon is made."""
     exits: list[Exit] = field(default_factory=list)
 
     @property
@@ -404,11 +414,6 @@ class Trade:
     def taken_by(self, price: Decimal, target: Target) -> bool:
         """Whether `price` is at or through a target."""
         return price >= target.price if self.long else price <= target.price
-
-
-ClosePolicy = Callable[[Trade, Sequence[TwinBar], int], str | None]
-"""Sees a trade, the bars and the index of the bar that just closed. May move the stop or targets, which
-counts from the next bar on; answers a reason when the trade must leave at this bar's close, else None."""
 
 
 def stop_comes_first(trade: Trade, prices: Ohlc, fill_model: str) -> bool:
@@ -442,17 +447,22 @@ def match_bar(trade: Trade, bars: Sequence[TwinBar], index: int, fill_model: str
         trade.exits.append(Exit(index, trade.stop, trade.open_quantity, trade.stop_reason, ambiguous))
 
 
-def follow(trade: Trade, bars: Sequence[TwinBar], config: TwinConfig, fill_model: str) -> None:
+def follow(trade: Trade, bars: Sequence[TwinBar], config: TwinConfig, fill_model: str, closes: Closes) -> None:
     """Walk a bracket through every bar after its entry, until nothing is left to sell."""
+    rules = config.exits
     for index in range(trade.entry_index + 1, len(bars)):
         if not trade.open_quantity:
             return
+        overdue(trade, bars, index, closes, rules, config)
         match_bar(trade, bars, index, fill_model)
-        for policy in config.policies:
-            reason = policy(trade, bars, index) if trade.open_quantity else None
-            if reason:
-                close = trade.exit_side(bars[index]).close
-                trade.exits.append(Exit(index, close, trade.open_quantity, reason))
+        if not trade.open_quantity:
+            return
+        reason = time_is_up(trade, bars, index, closes, rules)
+        if reason:
+            close = trade.exit_side(bars[index]).close
+            trade.exits.append(Exit(index, close, trade.open_quantity, reason))
+        else:
+            ratchet(trade, bars, index, closes, rules, config)
 
 
 # ------------------------------------------------------------------ rows
@@ -517,9 +527,20 @@ def money(trade: Trade, price: Decimal, quantity: Decimal, config: TwinConfig, *
     return value * Fraction(quantity) * Fraction(config.contract_multiplier)
 
 
+def together(exits: list[Exit]) -> list[Exit]:
+    """Return exits with those of one bar, price and reason made one: two targets the open was through, say (Y)."""
+    made: list[Exit] = []
+    for out in exits:
+        same = made and (made[-1].at, made[-1].price, made[-1].reason) == (out.at, out.price, out.reason)
+        before = made.pop().quantity if same else Decimal(0)
+        made.append(out._replace(quantity=out.quantity + before))
+    return made
+
+
 def rows_of(trade: Trade, bars: Sequence[TwinBar], config: TwinConfig) -> list[dict[str, str]]:
     """Return a bracket's rows, in the order its exits happened."""
     entry, levels = trade.entry, trade.levels
+    target = None if config.exits.rest == "run" else levels.target
     head = {
         "bracket_id": str(entry.bracket_id),
         "symbol": entry.symbol,
@@ -527,7 +548,7 @@ def rows_of(trade: Trade, bars: Sequence[TwinBar], config: TwinConfig) -> list[d
         "entry_time": iso(bars[trade.entry_index].time_ns),
         "entry_price": plain(trade.entry_price),
         "stop_price": plain(levels.stop),
-        "target_price": "" if levels.target is None else plain(levels.target),
+        "target_price": "" if target is None else plain(target),
         "atr": six(levels.atr),
         "ratio": six(levels.ratio),
         "fallback": "true" if levels.fallback else "false",
@@ -542,7 +563,7 @@ def rows_of(trade: Trade, bars: Sequence[TwinBar], config: TwinConfig) -> list[d
         return {"r_multiple": six(in_r(trade, price)), "mae_r": six(mae), "mfe_r": six(mfe)}
 
     rows = []
-    for out in trade.exits:
+    for out in together(trade.exits):
         pnl = money(trade, out.price, out.quantity, config, sold=True)
         row = head | tail | measured(out.at, out.price)
         row |= {"quantity": plain(out.quantity), "exit_reason": out.reason, "pnl": six(pnl)}
@@ -575,9 +596,10 @@ def base_fee(entry: TwinEntry, config: TwinConfig) -> Decimal:
 
 def begin(entry: TwinEntry, at: int, price: Decimal, levels: Levels, config: TwinConfig) -> Trade:
     """Return the bracket of an entry that was filled at `price` in the bar (or quote) with index `at`."""
-    sellable = round_down(entry.quantity - base_fee(entry, config), config.lot)
-    targets = [] if levels.target is None else [Target(levels.target, sellable)]
-    return Trade(entry, at, price, levels, sellable, levels.stop, targets)
+    brought = entry.quantity - base_fee(entry, config)
+    trade = Trade(entry, at, price, levels, round_down(brought, config.lot), levels.stop, [])
+    trade.targets = [Target(*part) for part in target_parts(trade, brought, config.exits, config)]
+    return trade
 
 
 def named(entries: Sequence[TwinEntry]) -> list[TwinEntry]:
@@ -608,6 +630,7 @@ def replay(
     """
     with localcontext(PRECISE):
         atrs, spacing = usable_atrs(bars, config), spacing_ns(bars)
+        closes = closes_of([bar.time_ns for bar in bars], range(len(bars)), spacing, atrs)
         trades = []
         for entry in named(entries):
             at = bar_of(bars, entry.time_ns, spacing)
@@ -618,7 +641,7 @@ def replay(
             known = at + 1 if entry.price is None else at
             levels = initial_levels(entry, price, bars[:known], atrs[:known], config)
             trade = begin(entry, at, price, levels, config)
-            follow(trade, bars, config, fill_model)
+            follow(trade, bars, config, fill_model, closes)
             trades.append(trade)
         return in_order(trades, bars, config)
 
@@ -647,6 +670,7 @@ def replay_quotes(
         moments = [TwinBar(q.time_ns, Ohlc(*[q.bid] * 4), Ohlc(*[q.ask] * 4)) for q in good]
         bars = mid_bars(good, interval_ns)
         atrs = usable_atrs(bars, config)
+        closes = closes_of_quotes(good, bars, atrs, interval_ns)
         trades = []
         for entry in named(entries):
             at = bisect_right(good, entry.time_ns, key=lambda quote: quote.time_ns) - 1
@@ -657,9 +681,20 @@ def replay_quotes(
             known = sum(1 for bar in bars if bar.time_ns + interval_ns <= entry.time_ns)
             levels = initial_levels(entry, price, bars[:known], atrs[:known], config)
             trade = begin(entry, at, price, levels, config)
-            follow(trade, moments, config, "pessimistic")
+            follow(trade, moments, config, "pessimistic", closes)
             trades.append(trade)
         return in_order(trades, moments, config)
+
+
+def closes_of_quotes(quotes: Sequence[TwinQuote], bars: Sequence[TwinBar], atrs: Atrs, interval_ns: int) -> Closes:
+    """Return where the bars quotes make end: with the last quote in them, which makes their ATR known."""
+    number = {bar.time_ns: at for at, bar in enumerate(bars)}
+    inside = [number[quote.time_ns // interval_ns * interval_ns] for quote in quotes]
+    closes = closes_of([quote.time_ns for quote in quotes], inside, 0, [None] * len(quotes))
+    known = [
+        atrs[at] if closed else (atrs[at - 1] if at else None) for at, closed in zip(inside, closes.of_bar, strict=True)
+    ]
+    return replace(closes, atrs=known)
 
 
 def mid_bars(quotes: Sequence[TwinQuote], interval_ns: int) -> list[TwinBar]:

@@ -30,6 +30,7 @@ from tests.twin.brute_force import (
     replay_quotes,
     usable_atrs,
 )
+from tests.twin.exit_policies import ExitRules
 from tests.twin.scenarios import bars_scenario, quotes_scenario
 
 T0_NS = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z
@@ -680,27 +681,84 @@ def test_atr_on_quotes_comes_from_finished_minutes_of_mids():
         assert (row["atr"], row["fallback"]) == (atr, "false" if atr else "true")
 
 
-# ------------------------------------------------------------------ exit policies to come
+# ------------------------------------------------------------------ exit policies
 
 
-def test_a_policy_looks_at_the_close_and_acts_from_the_next_bar():
-    def break_even(trade, bars, index):
-        if bars[index].bid.high >= 105:
-            trade.stop, trade.stop_reason = trade.entry_price, "breakeven"
-
-    config = TwinConfig(policies=(break_even,))
-    bars = bars_of("100 100 100 100", "101 106 99 103", "103 104 99 101")
-    assert story(only(bars, LONG, config)) == "breakeven 100 in bar 2"  # not in bar 1, although its low was 99
-    assert only(bars, LONG, config)["stop_price"] == "90"
+def rules(**more):
+    """Return a configuration with an exit policy; numbers given as text are exact."""
+    exact = {name: Decimal(v) if isinstance(v, str) and v[0].isdigit() else v for name, v in more.items()}
+    return TwinConfig(exits=ExitRules(**exact))
 
 
-def test_a_policy_may_leave_at_the_close():
-    def two_bars(trade, bars, index):
-        return "time" if index - trade.entry_index == 2 else None
+SCENARIO_24 = ["120 120 120 120", "117 117 117 117", "121 121 121 121", "116.5 117 116 116"]
+ENDS_OF_POLICIES = [
+    # the tale, policy, bars after the entry bar, how it ends
+    ("24: 5 behind 120, 117, 121", {"trail": "distance", "amount": "5"}, SCENARIO_24, "trail 116 in bar 4"),
+    (
+        "a trail starts at the entry price",
+        {"trail": "ticks", "amount": "400"},
+        ["99 99 97 98", "97 97 95 96"],
+        "trail 96 in bar 2",
+    ),
+    ("the bar that moves the stop cannot hit it", {"trail": "ticks", "amount": "200"}, ["100 106 97 101"], "open"),
+    (
+        "not before 1R",
+        {"trail": "distance", "amount": "5", "activate_at_r": "1"},
+        ["100 109 99 105", "104 104 95 95"],
+        "open",
+    ),
+    (
+        "from 1R on",
+        {"trail": "distance", "amount": "5", "activate_at_r": "1"},
+        ["100 109.99 99 105", "104 110.01 104 105", "106 106 105 105.5"],
+        "trail 105.01 in bar 3",
+    ),
+    (
+        "break-even from half of R on",
+        {"break_even_at_r": "0.5"},
+        ["101 106 99 103", "103 104 99 101"],
+        "breakeven 100 in bar 2",
+    ),
+    (
+        "two ticks beyond break-even",
+        {"break_even_at_r": "0.5", "offset_ticks": 2},
+        ["101 106 99 103", "103 104 99 101"],
+        "breakeven 100.02 in bar 2",
+    ),
+    (
+        "at 0.8R lock 0.3R in",
+        {"locks": ((Decimal("0.8"), Decimal("0.3")),)},
+        ["101 108 101 107", "107 107 102 105"],
+        "lock 103 in bar 2",
+    ),
+    (
+        "two bars, whatever they bring",
+        {"after_bars": 2},
+        ["101 106 99 103", "103 104 99 101", "101 130 70 100"],
+        "time 101 in bar 2",
+    ),
+    (
+        "90 seconds are over at the second close",
+        {"after_s": 90},
+        ["101 106 99 103", "103 104 99 101"],
+        "time 101 in bar 2",
+    ),
+    (
+        "out when not in profit after 2 bars",
+        {"unprofitable_after_bars": 2},
+        ["99 99 98 98", "98 102 98 101", "101 101 99 100"],
+        "time 100 in bar 3",
+    ),
+]
 
-    config = TwinConfig(policies=(two_bars,))
-    bars = bars_of("100 100 100 100", "101 106 99 103", "103 104 99 101", "101 130 70 100")
-    assert story(only(bars, LONG, config)) == "time 101 in bar 2"
+
+@pytest.mark.parametrize("short", [False, True], ids=["long", "short"])
+@pytest.mark.parametrize(("tale", "policy", "after", "end"), ENDS_OF_POLICIES, ids=[row[0] for row in ENDS_OF_POLICIES])
+def test_how_a_policy_ends_a_trade(tale, policy, after, end, short):
+    bars, entry = bars_of("100 100 100 100", *after), replace(LONG, target_price=Decimal(150))
+    if short:
+        bars, entry = mirror(bars, entry)
+    assert story(only(bars, entry, rules(**policy)), short=short) == end
 
 
 @pytest.mark.parametrize("short", [False, True], ids=["long", "short"])
@@ -712,25 +770,26 @@ def test_a_policy_may_leave_at_the_close():
         ("107 108 95 100", ["target 107"], ["target 107"]),
         ("107 112 85 100", ["target 107", "stop 90"], ["target 107", "target 110"]),
         ("100 106 85 100", ["stop 90, either"], ["target 105, either", "stop 90, either"]),
+        ("111 112 95 100", ["target 111"], ["target 111"]),
         ("89 112 85 100", ["stop 89"], ["stop 89"]),
     ],
 )
 def test_two_targets_are_taken_near_to_far(bar_2, pessimistic, optimistic, short):
-    def half_at_105(trade, bars, index):
-        if index == 1:
-            near = flip(Decimal(105)) if short else Decimal(105)
-            (whole,) = trade.targets
-            half = Decimal(5)
-            trade.targets = [replace(whole, price=near, quantity=half), replace(whole, quantity=half)]
-
     bars, entry = bars_of("100 100 100 100", "100 101 99 100", bar_2, "104 106 103 104"), LONG
     if short:
         bars, entry = mirror(bars, entry)
+    half = rules(steps=((Decimal("0.5"), "r", Decimal("0.5")),))
     for model, expected in [("pessimistic", pessimistic), ("optimistic", optimistic)]:
-        rows = replay(bars, [entry], TwinConfig(policies=(half_at_105,)), model)
+        rows = replay(bars, [entry], half, model)
         told = [story(row, short=short).replace(" in bar 2", "").replace("could be ", "") for row in rows]
         assert [words for words in told if words != "open"] == expected
         assert sum(Decimal(row["quantity"]) for row in rows) == 10
+
+
+def test_parts_are_whole_lots_and_the_last_takes_what_is_left_over():
+    steps = tuple((Decimal("0.33"), "r", Decimal(r)) for r in ("0.1", "0.2"))
+    rows = replay(bars_of("100 100 100 100", "100 111 100 110"), [LONG], rules(steps=steps), "path")
+    assert [(row["exit_price"], row["quantity"]) for row in rows] == [("101", "3"), ("102", "3"), ("110", "4")]
 
 
 # ------------------------------------------------------------------ whole worlds
