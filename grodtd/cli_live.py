@@ -31,13 +31,19 @@ Socket = Annotated[
 ]
 BracketId = Annotated[str, typer.Argument(metavar="ID")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the journal.")]
-Money = Annotated[str | None, typer.Option()]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="A key of trade_exit for this bracket alone; may be given several times."
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Give the application the daemon's verbs."""
     for verb in (run, status, brackets, show, explain, protect, flatten, release, reconcile, orphans, resume):
         app.command()(verb)
+    app.command("open")(open_trade)
     app.command("pause-entries")(pause_entries)
     app.command("paper-order")(paper_order)
 
@@ -230,6 +236,7 @@ def protect(
     entry_order: Annotated[
         str | None, typer.Option("--entry-order", metavar="ID", help="Watch this entry order instead of a fill.")
     ] = None,
+    settings: Set = None,
     state: State = None,
     socket: Socket = None,
     json: AsJson = False,
@@ -240,6 +247,7 @@ def protect(
             raise DataError(
                 "give either --price (what is held was filled at) or --entry-order (an order in the account)"
             )
+        own = _settings(settings)
     with _asking(state, socket, as_json=json) as daemon:
         found = daemon.protect(
             symbol=symbol,
@@ -253,20 +261,74 @@ def protect(
             strategy=strategy,
             condition=condition,
             entry_order=entry_order,
+            settings=own,
+        )
+        _show_acted(found, json)
+
+
+def open_trade(
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL")],
+    side: Annotated[str, typer.Option(help="buy opens a long, sell a short.")],
+    quantity: Annotated[str | None, typer.Option(help="Units; default: what the risk allows.")] = None,
+    risk: Annotated[
+        str | None, typer.Option(help="Fraction of equity to lose at the stop; default: sizing of trade_exit.yaml.")
+    ] = None,
+    limit: Annotated[str | None, typer.Option(help="Enter at this price or better; default: at market.")] = None,
+    trigger: Annotated[
+        str | None, typer.Option(help="Enter once the market has risen (for a short: fallen) to this price.")
+    ] = None,
+    stop: Annotated[str | None, typer.Option(help="Stop price; default: from ATR and policy.")] = None,
+    target: Annotated[str | None, typer.Option(help="Target price; default: from the ratio.")] = None,
+    strategy: Annotated[str, typer.Option(help="Policy of trade_exit.yaml.")] = "default",
+    condition: Annotated[str | None, typer.Option(help="Market condition, for ratios that follow it.")] = None,
+    bracket_id: Annotated[
+        str | None,
+        typer.Option("--id", help="Name of the bracket: asked twice, it opens once; default: a new one."),
+    ] = None,
+    settings: Set = None,
+    state: State = None,
+    socket: Socket = None,
+    json: AsJson = False,
+) -> None:
+    """Open a trade: sized by its risk, held to the account's limits, protected from its first fill."""
+    with said_plainly():
+        own = _settings(settings)
+    with _asking(state, socket, as_json=json) as daemon:
+        found = daemon.open(
+            symbol=symbol,
+            side=side,
+            quantity=quantity,
+            risk=risk,
+            limit_price=limit,
+            trigger_price=trigger,
+            stop_price=stop,
+            target_price=target,
+            strategy=strategy,
+            condition=condition,
+            bracket_id=bracket_id,
+            settings=own,
         )
         _show_acted(found, json)
 
 
 def flatten(
     bracket_id: Annotated[str, typer.Argument(metavar="ID|all")],
-    reason: Reason = "",
+    reason: Annotated[
+        str, typer.Option("--reason", help="Kept in the journal; signal:WHICH makes it an exit by signal.")
+    ] = "",
     state: State = None,
     socket: Socket = None,
     json: AsJson = False,
 ) -> None:
     """Get out of a bracket now, or of all of them."""
+    signal, by_signal, which = reason.partition(":")
     with _asking(state, socket, as_json=json) as daemon:
-        found = daemon.flatten_all(reason) if bracket_id == "all" else daemon.flatten(bracket_id, reason)
+        if bracket_id == "all":
+            found = daemon.flatten_all(reason)
+        elif by_signal and signal == "signal":
+            found = daemon.exit_now(bracket_id, which.strip())
+        else:
+            found = daemon.flatten(bracket_id, reason)
         _show_acted(found, json)
 
 
@@ -389,6 +451,20 @@ def _show_acted(found: dict[str, Any], as_json: bool) -> None:
 def _show_entries(found: dict[str, Any], as_json: bool) -> None:
     words = f"entries are paused: {found['paused']}; stops keep working" if found["paused"] else "entries are taken"
     _show(found, as_json, [words])
+
+
+def _settings(given: list[str] | None) -> dict[str, str]:
+    """Take --set apart. Raises: DataError."""
+    found: dict[str, str] = {}
+    for text in given or ():
+        key, sign, value = text.partition("=")
+        key = key.strip()
+        if not sign or not key:
+            raise DataError(f"--set {text!r}: write KEY=VALUE, such as trailing.method=percent")
+        if key in found:
+            raise DataError(f"--set {key}: set twice: keep one of the two")
+        found[key] = value.strip()
+    return found
 
 
 def _state_dir(given: Path | None) -> Path:

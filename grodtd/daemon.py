@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -17,8 +17,9 @@ import msgspec
 
 import grodtd
 from grodtd.config.loading import Configuration
+from grodtd.config.own_policy import own_policy
 from grodtd.domain.bracket import ENDED, Bracket
-from grodtd.domain.errors import ConfigError
+from grodtd.domain.errors import ConfigError, Refused
 from grodtd.domain.events import (
     BarsClosed,
     CapabilitiesLearned,
@@ -33,7 +34,7 @@ from grodtd.domain.events import (
 from grodtd.domain.market import Quote
 from grodtd.domain.orders import ExecutionReport, Side
 from grodtd.domain.outcome import Outcome
-from grodtd.domain.policy import Policy
+from grodtd.domain.policy import Policy, policies_for
 from grodtd.execution.trade_exit_service import TradeExitService
 from grodtd.execution.volatility_reading import bars_wanted, read_bars
 from grodtd.monitoring.explain import explain, in_words
@@ -178,6 +179,7 @@ class LiveDaemon:
             view=self.view,
             explain=self.explain,
             strategies=configuration.policies,
+            own_policy=self.own_policy,
             stopping=lambda: self.supervisor.stopping,
             bring=paper.bring,
         )
@@ -224,14 +226,18 @@ class LiveDaemon:
         runner, now_ns = self.runner, self.clock.now_ns()
         found = runner.last_findings
         symbols = dict.fromkeys([*(b.symbol for b in self.service.brackets()), *self.market.last])
-        policies = self.configuration.policies.values()
+        policies = self.configuration.policies
         situation = Situation(
             now_ns=now_ns,
             daemon=self._daemon(now_ns),
             brackets=runner.brackets(),
             terms_of=runner.turn.engine.terms,
             quotes=self.market.last,
-            warmths=[self.market.warmth(symbol, policy, now_ns) for symbol in symbols for policy in policies],
+            warmths=[
+                self.market.warmth(symbol, policy, now_ns)
+                for symbol in symbols
+                for policy in policies_for(policies, symbol).values()
+            ],
             compared=runner.ready.is_set(),
             compare_error="" if found is None or found.complete else found.why,
             link_up=runner.link_up,
@@ -254,6 +260,22 @@ class LiveDaemon:
         quote = self.market.last.get(bracket.symbol)
         confirmed = self.runner.ready.is_set()
         return bracket_data(bracket_status(bracket, terms, self.clock.now_ns(), quote, confirmed=confirmed))
+
+    def own_policy(self, strategy: str, symbol: str, settings: Mapping[str, str]) -> Policy:
+        """Work out a policy for one bracket. Raises: ConfigError; Refused - this daemon could not carry it out."""
+        known = self.configuration
+        policy = own_policy(known, strategy, symbol, settings)
+        if policy is None:
+            names = ", ".join(sorted(name for name in known.policies if "@" not in name))
+            raise Refused(f"no strategy named {strategy!r} is configured; known: {names}", code="unknown_strategy")
+        if policy.atr.interval_s not in lengths_wanted(known.policies.values()):
+            words = f"atr.interval: bars of {policy.atr.interval_s} s are not kept: a policy of trade_exit.yaml"
+            raise ConfigError([f"{words} must ask for them when the daemon starts"])
+        leaves = policy.time_exit.at_session_end or policy.time_exit.before_weekend
+        if leaves and not self.sessions.wanted:
+            words = "time_exit: no closing hours were read: a policy of trade_exit.yaml must leave by them"
+            raise ConfigError([f"{words} when the daemon starts, in symbols with a calendar"])
+        return policy
 
     async def explain(self, bracket_id: str) -> list[str]:
         """Tell a bracket's life out of the journal, read beside the loop: it may be long."""

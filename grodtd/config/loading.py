@@ -44,6 +44,8 @@ class Configuration(msgspec.Struct, frozen=True):
     """Which account a daemon trades, and whose fills it protects."""
     risk: RiskSettings = RiskSettings()
     """The account's limits on new entries, and the outside system that is asked."""
+    sources: Sources | None = None
+    """What it was loaded from, as it was read; a policy of a single bracket is laid on that."""
 
     @property
     def fingerprint(self) -> str:
@@ -82,6 +84,7 @@ def load_sources(sources: Sources) -> Configuration:
         content_digest=sources.digest,
         brokers=resolved.brokers,
         risk=resolved.risk,
+        sources=sources,
     )
 
 

@@ -63,11 +63,37 @@ def read_policies(
         problems += [(0, words) for words in _count_problems(shown, names, document)]
     if problems:
         raise ConfigError([words for _, words in sorted(problems, key=lambda problem: problem[0])])
+    base = read_base(config_dir, env, environ)
+    return [_laid(name, layer, *base) for name, layer in zip(names, layers, strict=True)]
+
+
+class Base(NamedTuple):
+    """A configuration directory as policies are laid on it."""
+
+    files: list[Layer]
+    environment: Layer
+    configuration: Configuration
+
+
+def read_base(config_dir: FilePath | str, env: str | None, environ: Mapping[str, str]) -> Base:
+    """Read a configuration directory to lay policies on. Raises: ConfigError; OSError."""
     sources = read_sources(config_dir, env, environ)
-    base = load_sources(sources)
+    configuration = load_sources(sources)
     files = [read_layer(source) for source in sources.files]
-    environment = read_environment(sources.variables, files)
-    return [_laid(name, layer, files, environment, base) for name, layer in zip(names, layers, strict=True)]
+    return Base(files, read_environment(sources.variables, files), configuration)
+
+
+def lay(name: str, leaves: Mapping[Path, Leaf], shown: str, base: Base) -> NamedPolicy:
+    """Lay one policy on a configuration: keys below `trade_exit` with the lines of the file `shown` they stand on.
+
+    Raises: ConfigError - a value is not allowed, or does not go with the others (whoever wrote the file mends it).
+    """
+    blocks = {(name, *path[:depth]): leaf.line for path, leaf in leaves.items() for depth in range(len(path))}
+    document = Document({(name, *path): leaf for path, leaf in leaves.items()}, blocks, [])
+    layer, problems = _layer(name, document, shown)
+    if problems:
+        raise ConfigError([words.replace(f"{name}.", "") for _, words in sorted(problems)])
+    return _laid(name, layer, *base)
 
 
 def _count_problems(shown: str, names: list[str], document: Document) -> list[str]:

@@ -14,7 +14,7 @@ import msgspec
 
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import Quote
-from grodtd.domain.money import ZERO, ceil_to, divide, floor_to, is_multiple, plain
+from grodtd.domain.money import ONE, ZERO, ceil_to, divide, floor_to, is_multiple, plain
 from grodtd.domain.orders import Side
 from grodtd.domain.policy import NS_PER_S
 from grodtd.domain.risk import Accepted, RiskLimits
@@ -119,7 +119,8 @@ def _duplicate(intent: EntryIntent, state: RiskState, limits: RiskLimits) -> Ref
             intent.strategy,
         )
         if same and entry.ts_ns > since_ns:
-            wait = plain(limits.duplicate_within_s - divide(Decimal(intent.now_ns - entry.ts_ns), Decimal(NS_PER_S)))
+            since = divide(Decimal(intent.now_ns - entry.ts_ns), Decimal(NS_PER_S))
+            wait = plain(ceil_to(limits.duplicate_within_s - since, ONE))
             return Refusal(
                 "risk_limits.duplicate_within_s",
                 f"{entry.bracket_id} is the same {intent.side} of {plain(intent.quantity)} {intent.symbol}",

@@ -19,6 +19,7 @@ from grodtd.service.models import (
     Brackets,
     Compared,
     Entries,
+    OpenRequest,
     PaperOrder,
     PaperOrderRequest,
     Problem,
@@ -40,6 +41,8 @@ STATUS_OF_CODE = {
     "bad_quantity": 422,
     "bad_levels": 422,
     "no_price": 422,
+    "bad_stop": 422,
+    "bad_target": 422,
     "stopping": 503,
     "no_journal": 503,
     "fenced": 503,
@@ -110,6 +113,16 @@ def _add_commands(app: FastAPI, desk: Desk) -> None:
     async def flatten(bracket_id: str, asked: WhyRequest = NO_BODY) -> Data:
         """Get out of one bracket now."""
         return await desk.flatten(bracket_id, asked.reason)
+
+    @app.post("/v1/brackets/{bracket_id}/exit", response_model=Brackets, tags=["act"])
+    async def exit_now(bracket_id: str, asked: WhyRequest = NO_BODY) -> Data:
+        """Get out of one bracket now because a strategy says so: its exit's reason is `signal`."""
+        return await desk.exit_now(bracket_id, asked.reason)
+
+    @app.post("/v1/entries", response_model=Brackets, status_code=201, tags=["act"])
+    async def open_bracket(asked: OpenRequest) -> Data:
+        """Open a trade: sized, held to the account's limits, its entry sent, its fills protected from the first one."""
+        return await desk.open(asked)
 
     @app.post("/v1/flatten", response_model=Brackets, tags=["act"])
     async def flatten_all(asked: WhyRequest = NO_BODY) -> Data:

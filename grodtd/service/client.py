@@ -70,6 +70,14 @@ class Client:
         """Look after a position; the fields are those of `models.ProtectRequest`."""
         return self._ask("POST", "/v1/brackets", asked)
 
+    def open(self, **asked: object) -> Data:
+        """Open a trade; the fields are those of `models.OpenRequest`."""
+        return self._ask("POST", "/v1/entries", asked)
+
+    def exit_now(self, bracket_id: str, reason: str) -> Data:
+        """Get out of one bracket now because a strategy says so."""
+        return self._ask("POST", f"/v1/brackets/{_segment(bracket_id)}/exit", {"reason": reason})
+
     def flatten(self, bracket_id: str, reason: str = "") -> Data:
         """Get out of one bracket now."""
         return self._ask("POST", f"/v1/brackets/{_segment(bracket_id)}/flatten", {"reason": reason})

@@ -4,25 +4,29 @@ Errors: `Refused` - not done, nothing happened; `NotDurable` - taken in, and not
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
+from itertools import count
 from typing import Any, TypeVar
 
-from grodtd.domain.bracket import ENDED, Bracket
+from grodtd.domain.bracket import ENDED, IN_FLIGHT, Bracket, LegOrder, OrderState
 from grodtd.domain.errors import GrodtdError, NotSent, OutcomeUnknown, Refused
-from grodtd.domain.events import FlattenRequested
 from grodtd.domain.ids import bracket_id_of_entry
 from grodtd.domain.money import ZERO, plain
-from grodtd.domain.orders import ExecutionReport, NewOrder, OrderReport, OrderType, Side
+from grodtd.domain.orders import ExecutionReport, Leg, NewOrder, OrderReport, OrderType, Side
+from grodtd.domain.policy import Policy
+from grodtd.execution.asking import EntryRequest
 from grodtd.execution.trade_exit_service import TradeExitService
 from grodtd.runtime.bars import LiveBars
 from grodtd.runtime.runner import Runner
-from grodtd.service.models import PaperOrderRequest, ProtectRequest
+from grodtd.service.models import OpenRequest, PaperOrderRequest, ProtectRequest
 
 T = TypeVar("T")
 Data = dict[str, Any]
+OwnPolicy = Callable[[str, str, Mapping[str, str]], Policy]
+"""Gives the policy of one bracket: strategy, symbol, keys set by hand. Raises: ConfigError, Refused."""
 Bring = Callable[[str, Side, Decimal, Decimal], list[ExecutionReport]]
 DURABLE_WITHIN_S = 5.0
 SETTLE_WITHIN_S = 2.0
@@ -49,11 +53,13 @@ class Desk:
         view: Callable[[Bracket], Data],
         explain: Callable[[str], Awaitable[list[str]]],
         strategies: Collection[str],
+        own_policy: OwnPolicy,
         stopping: Callable[[], bool] = lambda: False,
         bring: Bring | None = None,
         durable_within_s: float = DURABLE_WITHIN_S,
     ) -> None:
         """`bring` puts a position into a paper account; None: the account is a real one."""
+        self._own_policy = own_policy
         self._service, self._runner, self._market = service, runner, market
         self.status, self._view, self._explain, self._stopping = status, view, explain, stopping
         self._strategies, self._bring, self._durable_within_s = frozenset(strategies), bring, durable_within_s
@@ -80,8 +86,8 @@ class Desk:
     async def protect(self, asked: ProtectRequest) -> Data:
         """Begin to look after a position; return when it is covered, or after a short wait with how it stands."""
         self._check_open()
-        if asked.bracket_id == "all":
-            raise Refused("no bracket can be called all: `flatten all` means every one", code="bad_id")
+        if asked.bracket_id is not None:
+            _check_name(asked.bracket_id)
         side = Side(asked.side)
         remarks: list[str] = []
         if asked.entry_order is not None:
@@ -97,13 +103,50 @@ class Desk:
                 remarks = self._make_good(asked, side, asked.price, name, held)
             await self._durably(self._hold(asked, side, asked.price, name))
         bracket = await self._settled(name)
-        if bracket.levels is not None and bracket.levels.fallback and not bracket.levels.stop_given:
-            remarks.append(f"no ATR: the stop is the fallback percentage away (grodtd explain {name} says why)")
+        return {"brackets": [self._view(bracket)], "remarks": [*remarks, *_remarks(bracket)]}
+
+    async def open(self, asked: OpenRequest) -> Data:
+        """Open a trade; return when its entry is answered and what filled is covered, or after a short wait.
+
+        Raises: Refused - a limit is in its way, or the venue would not have it; nothing is held.
+        """
+        self._check_open()
+        name = asked.bracket_id or self._new_name(asked.symbol)
+        _check_name(name)
+        request = EntryRequest(
+            bracket_id=name,
+            symbol=asked.symbol,
+            side=Side(asked.side),
+            quantity=asked.quantity,
+            risk_per_trade=asked.risk,
+            limit_px=asked.limit_price,
+            trigger_px=asked.trigger_price,
+            stop_px=asked.stop_price,
+            target_px=asked.target_price,
+            strategy=asked.strategy,
+            condition=asked.condition,
+            policy=self._policy_of(asked),
+        )
+        await self._durably(self._service.open_bracket(request))
+        risked = self._runner.turn.engine.risk.open.get(name)
+        bracket = await self._settled(name)
+        entry = _entry_of(bracket)
+        if not entry.cum_qty and entry.state in (OrderState.REJECTED, OrderState.LOST):
+            why = "the venue refused the entry" if entry.state is OrderState.REJECTED else "the entry never arrived"
+            raise Refused(f"{why}{f': {entry.reason}' if entry.reason else ''}; nothing is held", code="entry_failed")
+        remarks = _remarks(bracket)
+        if risked is not None and risked.planned_money is not None:
+            whole, money = plain(risked.planned_qty), plain(round(risked.planned_money, 2))
+            remarks.insert(0, f"{whole} units lose {money} at their stop, fees included")
         return {"brackets": [self._view(bracket)], "remarks": remarks}
 
     async def flatten(self, bracket_id: str, reason: str) -> Data:
         """Get out of one bracket. Raises: Refused - there is none, or it has ended."""
         return {"brackets": [self._view(await self._flatten(bracket_id, reason))], "remarks": []}
+
+    async def exit_now(self, bracket_id: str, reason: str) -> Data:
+        """Get out of one bracket because a strategy says so. Raises: Refused - there is none, or it has ended."""
+        return {"brackets": [self._view(await self._flatten(bracket_id, reason, "signal"))], "remarks": []}
 
     async def flatten_all(self, reason: str) -> Data:
         """Get out of every open bracket."""
@@ -213,6 +256,7 @@ class Desk:
             target_px=asked.target_price,
             condition=asked.condition,
             account_qty=await self._held(asked.symbol),
+            policy=self._policy_of(asked),
         )
 
     async def _hold(self, asked: ProtectRequest, side: Side, px: Decimal, name: str) -> Bracket:
@@ -228,6 +272,7 @@ class Desk:
             condition=asked.condition,
             last_px=self._exit_px(asked.symbol, side),
             account_qty=await self._held(asked.symbol),
+            policy=self._policy_of(asked),
         )
 
     def _make_good(self, asked: ProtectRequest, side: Side, px: Decimal, name: str, held: Decimal) -> list[str]:
@@ -245,12 +290,12 @@ class Desk:
         self._bring(asked.symbol, side, short, px)
         return [f"the paper account did not hold {plain(short)} {asked.symbol}: it took them in at {plain(px)}"]
 
-    async def _flatten(self, bracket_id: str, reason: str, *, settle: bool = True) -> Bracket:
+    async def _flatten(
+        self, bracket_id: str, reason: str, exit_reason: str = "manual", *, settle: bool = True
+    ) -> Bracket:
         bracket = self._service.bracket(bracket_id)
-        now_ns = self._runner.clock.now_ns()
         px = self._exit_px(bracket.symbol, bracket.side)
-        fact = FlattenRequested(bracket_id, reason, "manual", px, now_ns, now_ns)
-        await self._durably(self._runner.handle(fact))
+        await self._durably(self._service.flatten(bracket_id, reason, exit_reason=exit_reason, last_px=px))
         return await self._settled(bracket_id) if settle else bracket
 
     async def _durably(self, work: Coroutine[Any, Any, T]) -> T:
@@ -273,7 +318,8 @@ class Desk:
         while True:
             bracket = self._service.bracket(bracket_id)
             data = self._view(bracket)
-            busy = Decimal(data["exposed_qty"]) or Decimal(data["unknown_qty"]) or bracket.exit_reason
+            bare = Decimal(data["exposed_qty"]) or Decimal(data["unknown_qty"]) or bracket.exit_reason
+            busy = bare or any(_is_soon_over(order) for order in bracket.orders)
             if bracket.phase in ENDED or not busy or loop.time() > until_s:
                 return bracket
             await asyncio.sleep(LOOK_EVERY_S)
@@ -309,6 +355,17 @@ class Desk:
         quote = self._market.last.get(symbol)
         return None if quote is None else quote.exit_px(side)
 
+    def _policy_of(self, asked: ProtectRequest | OpenRequest) -> Policy | None:
+        """The policy of one bracket alone, where keys were set for it. Raises: ConfigError, Refused."""
+        return self._own_policy(asked.strategy, asked.symbol, asked.settings) if asked.settings else None
+
+    def _new_name(self, symbol: str) -> str:
+        """Name a trade after its symbol and the second it was asked for in."""
+        moment = datetime.fromtimestamp(self._runner.clock.now_ns() // 1_000_000_000, UTC)
+        name = f"{bracket_id_of_entry(symbol)[:8]}-{moment:%y%m%d-%H%M%S}"
+        taken = {bracket.bracket_id for bracket in self._runner.brackets()}
+        return next(free for n in count(1) if (free := name if n == 1 else f"{name}-{n}") not in taken)
+
     def _name_of(self, asked: ProtectRequest) -> str:
         """Name a bracket after what is asked and the day: the same request made twice would else be sold twice."""
         if asked.fill_id is not None:
@@ -320,6 +377,27 @@ class Desk:
     def _check_open(self) -> None:
         if self._stopping():
             raise Refused("the daemon is stopping: nothing new is taken on", code="stopping")
+
+
+def _check_name(name: str) -> None:
+    if name == "all":
+        raise Refused("no bracket can be called all: `flatten all` means every one", code="bad_id")
+
+
+def _entry_of(bracket: Bracket) -> LegOrder:
+    return next(order for order in bracket.orders if order.leg is Leg.ENTRY)
+
+
+def _is_soon_over(order: LegOrder) -> bool:
+    """Whether the venue's word on an order is still to come: an answer, or a market order's fill."""
+    return order.state in IN_FLIGHT or (order.leg is Leg.ENTRY and order.alive and order.order_type is OrderType.MARKET)
+
+
+def _remarks(bracket: Bracket) -> list[str]:
+    """Say what a person should know of a bracket that has begun."""
+    if bracket.levels is None or not bracket.levels.fallback or bracket.levels.stop_given:
+        return []
+    return [f"no ATR: the stop is the fallback percentage away (grodtd explain {bracket.bracket_id} says why)"]
 
 
 def _open_order(report: OrderReport) -> Data:

@@ -38,6 +38,16 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+Settings = Annotated[
+    dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=100)]],
+    Field(
+        max_length=50,
+        description="keys of trade_exit this bracket has of its own, values as text",
+        examples=[{"trailing.method": "percent", "trailing.amount": "0.02"}],
+    ),
+]
+
+
 class ProtectRequest(Asked):
     """Look after a position: one that is held (`price` is what it was filled at), or an entry order's to come."""
 
@@ -52,6 +62,24 @@ class ProtectRequest(Asked):
     strategy: str = "default"
     condition: str | None = Field(None, description="market condition for ratios that follow it")
     entry_order: OrderId | None = Field(None, description="client id of an entry order in the account")
+    settings: Settings = {}
+
+
+class OpenRequest(Asked):
+    """Open a trade: at market, at `limit_price` or better, or once the market has reached `trigger_price`."""
+
+    symbol: Symbol
+    side: SideText = Field(description="buy is a long")
+    quantity: Positive | None = Field(None, description="when absent it follows from the risk and the stop's distance")
+    risk: Positive | None = Field(None, description="fraction of equity to lose at the stop; not with quantity")
+    limit_price: Positive | None = None
+    trigger_price: Positive | None = None
+    stop_price: Positive | None = Field(None, description="when absent it follows from ATR and policy")
+    target_price: Positive | None = None
+    bracket_id: Name | None = Field(None, description="asked twice under one name it is opened once; else a new name")
+    strategy: str = "default"
+    condition: str | None = Field(None, description="market condition for ratios that follow it")
+    settings: Settings = {}
 
 
 class WhyRequest(Asked):

@@ -146,6 +146,43 @@ def test_a_fill_is_protected_and_the_daemon_ends_with_its_stop_at_the_venue(daem
     assert daemon.end(signal.SIGINT) == 0
 
 
+def test_a_trade_is_opened_trailed_and_left_as_typed(daemon, tmp_path):
+    daemon.start("--feed", day(tmp_path), "--speed", "60")  # a quote a second: none is stale
+    daemon.until(lambda: daemon.ask("status")["last_quote_age_s"] is not None, "the market moves")
+
+    status, text = daemon.say("open", "EURUSD", "--side", "buy", "--risk", "0.005", "--stop", "1.38", "--id", "B1")
+    assert status == 0, text
+    bracket = daemon.bracket("B1")
+    assert (bracket["phase"], bracket["exposed_qty"], bracket["stop_px"]) == ("open", "0", "1.38")
+    assert bracket["open_qty"] == bracket["protected_qty"] != "0"
+    assert f"{bracket['open_qty']} units lose" in text  # 0.5 % of 100 000 over a stop some hundred pips away
+    assert 450 < float(bracket["open_qty"]) * 0.01 < 550
+
+    again = ("open", "EURUSD", "--side", "buy", "--quantity", "1000000", "--id", "B2")
+    assert daemon.say(*again)[0] == 4
+    assert "refused, nothing was sent: risk_limits.max_trade_risk" in daemon.say("explain", "B2")[1]
+    assert json.loads(CliRunner().invoke(app, [*again, "--state", str(daemon.state), "--json"]).stdout)["error"]["code"]
+    status, text = daemon.say("open", "EURUSD", "--side", "buy", "--quantity", "1", "--set", "trailing.method")
+    assert (status, "write KEY=VALUE" in text) == (2, True)
+
+    assert daemon.say("pause-entries", "--reason", "lunch")[0] == 0
+    assert daemon.say("open", "EURUSD", "--side", "buy", "--quantity", "1000")[0] == 4
+    assert daemon.bracket("B1")["protected_qty"] == bracket["open_qty"]
+    assert daemon.say("resume")[0] == 0
+
+    trail = ("--set", "trailing.method=percent", "--set", "trailing.amount=0.02")
+    status, text = daemon.say(*BUY_1000, "--id", "P1", *trail)
+    assert status == 0, text
+    assert daemon.bracket("P1")["policy"] != bracket["policy"]
+    status, text = daemon.say(*BUY_1000, "--id", "P2", "--set", "trailing.amuont=0.02")
+    assert (status, "nearest known key: trailing.amount" in text) == (2, True), text
+
+    assert daemon.say("flatten", "B1", "--reason", "signal: ema crossed")[0] == 0
+    assert daemon.bracket("B1")["exit_reason"] == "signal"
+    assert "asked to get out (signal): ema crossed" in daemon.say("explain", "B1")[1]
+    assert daemon.end() == 0
+
+
 def test_killed_without_warning_it_takes_up_where_it_was_and_the_stop_is_hit(daemon, tmp_path):
     daemon.start()
     daemon.say(*BUY_1000, "--id", "B1")

@@ -58,6 +58,8 @@ def test_every_route_is_described(tmp_path):
             "GET /v1/brackets/{bracket_id}/story",
             "POST /v1/brackets/{bracket_id}/flatten",
             "POST /v1/brackets/{bracket_id}/release",
+            "POST /v1/brackets/{bracket_id}/exit",
+            "POST /v1/entries",
             "POST /v1/flatten",
             "GET /v1/entries",
             "POST /v1/entries/pause",
