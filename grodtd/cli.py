@@ -16,6 +16,7 @@ from grodtd.cli_compare import compare, print_compared
 from grodtd.cli_journal import journal_app
 from grodtd.cli_say import AsJson, ConfigDir, Env, console, positive, progress_bar, said_plainly, seconds
 from grodtd.cli_simulate import simulate
+from grodtd.cli_sweep import sweep
 from grodtd.venue.bar_matching import FillModel
 
 NS = 1_000_000_000
@@ -30,6 +31,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
 app.command()(compare)
 app.command()(simulate)
+app.command()(sweep)
 app.add_typer(config_app, name="config")
 app.add_typer(journal_app, name="journal")
 cli_live.add_to(app)
@@ -71,6 +73,9 @@ def replay(
     ] = None,
     bar_interval: Annotated[str, typer.Option(help="Length of the mid bars made from quotes.")] = "1m",
     quantity: Annotated[str, typer.Option(help="Quantity of a rule's entries, units.")] = "1",
+    limits: Annotated[
+        bool, typer.Option("--limits", help="Hold entries to risk_limits.yaml; those it refuses go to refused.csv.")
+    ] = False,
 ) -> None:
     """Replay entries over recorded prices through the live engine; see what each exit did and why.
 
@@ -90,6 +95,7 @@ def replay(
             splits=splits,
             bar_interval_ns=seconds(bar_interval, "--bar-interval") * NS,
             quantity=positive(quantity, "--quantity"),
+            limits=limits,
         )
         configuration = load(default_config_dir() if config is None else config, env, os.environ)
         with progress_bar() as bar:

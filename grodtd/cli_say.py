@@ -39,6 +39,8 @@ EXTRA_OF = {
     "polars": "replay",
     "numba": "replay",
     "plotly": "replay",
+    "dask": "cluster",
+    "distributed": "cluster",
     "bokeh_sampledata": "demo",
     "fastapi": "service",
     "starlette": "service",

@@ -92,7 +92,7 @@ def lay(name: str, leaves: Mapping[Path, Leaf], shown: str, base: Base) -> Named
     document = Document({(name, *path): leaf for path, leaf in leaves.items()}, blocks, [])
     layer, problems = _layer(name, document, shown)
     if problems:
-        raise ConfigError([words.replace(f"{name}.", "") for _, words in sorted(problems)])
+        raise ConfigError([words for _, words in sorted(problems)])
     return _laid(name, layer, *base)
 
 

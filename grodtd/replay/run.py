@@ -1,5 +1,6 @@
 """A replay from files to files: prices and entries in, `exits.csv`, `summary.json`, `report.html` and a journal out."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
 import grodtd
 from grodtd.config.instruments import finest_step, instrument_for
@@ -16,7 +18,7 @@ from grodtd.domain.events import RunStarted
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import VolatilityReading
 from grodtd.domain.money import ONE
-from grodtd.domain.policy import Policy
+from grodtd.domain.policy import Policy, policies_for
 from grodtd.execution.enhanced_engine import Engine
 from grodtd.execution.risk_reward_calculator import BY_VOLATILITY
 from grodtd.execution.volatility_reading import condition_policy
@@ -26,6 +28,7 @@ from grodtd.replay.entries import EntryRow, is_rule, read_entries, resolve
 from grodtd.replay.exact import decimals
 from grodtd.replay.exits import ExitRow, in_order, write_exits
 from grodtd.replay.feed import Feed
+from grodtd.replay.limits import LimitsGate, RefusedEntry, write_refused
 from grodtd.replay.prices import Bars, Quotes
 from grodtd.replay.reading import ReadResult, read_prices
 from grodtd.replay.report import ReportInput, write_report
@@ -52,6 +55,8 @@ class ReplayOptions:
     splits: Path | None = None
     bar_interval_ns: int = MINUTE_NS
     quantity: Decimal = ONE
+    limits: bool = False
+    """Hold entries to the account's limits."""
 
     def as_text(self) -> dict[str, str]:
         """The options as the journal keeps them."""
@@ -63,6 +68,7 @@ class ReplayOptions:
             "splits": str(self.splits or ""),
             "bar_interval_ns": str(self.bar_interval_ns),
             "quantity": str(self.quantity),
+            "limits": str(self.limits).lower(),
         }
 
 
@@ -106,6 +112,23 @@ class Replayed:
     facts: RunFacts
     other_models: Mapping[str, Sequence[ExitRow]] = field(default_factory=dict)
     """Under each fill model that was not asked for, the rows of the brackets whose outcome hangs on it."""
+    refused: Sequence[RefusedEntry] = ()
+    """Entries the account's limits turned away, in time order."""
+
+
+Drive = Callable[
+    [
+        Inputs,
+        Feed,
+        Callable[[str, int], VolatilityReading],
+        Sequence[Entry],
+        FillModel,
+        Sink | None,
+        Progress | None,
+    ],
+    list[Life],
+]
+"""Replays some entries under one fill model, as `drive` does."""
 
 
 def prepare(
@@ -127,6 +150,7 @@ def prepare(
         remarks += adjustments(prices, splits)
         prices = adjust(prices, splits)
     bars = prices if isinstance(prices, Bars) else bars_from_quotes(prices, options.bar_interval_ns)
+    configuration = replace(configuration, policies=policies_for(configuration.policies, prices.symbol))
     period = configuration.policies["default"].atr.period
     rows, bad = read_entries(
         options.entries,
@@ -194,19 +218,33 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def run(inputs: Inputs, sink: Sink | None, progress: Progress | None = None) -> Replayed:
+def run(inputs: Inputs, sink: Sink | None, progress: Progress | None = None, by: Drive | None = None) -> Replayed:
     """Replay, journalling to `sink` (None: nobody keeps it), and work out rows and figures.
 
     Brackets whose outcome hangs on the fill model are replayed under the other two as well, for the P&L of all three.
+    `by` replays instead of the engine (`drive`) and must give the same lives.
     """
     feed = inputs.feed
     reading = _readings(inputs)
-    lives = drive(inputs, feed, reading, inputs.entries, inputs.options.model, sink, progress)
+    by = by or drive
+    gate = _gate(inputs, feed) if inputs.options.limits else None
+    if gate is None:
+        lives = by(inputs, feed, reading, inputs.entries, inputs.options.model, sink, progress)
+    else:
+        lives = drive(inputs, feed, reading, inputs.entries, inputs.options.model, sink, progress, gate)
+        inputs = dataclasses.replace(
+            inputs, remarks=[*inputs.remarks, *filter(None, [gate.remark(len(inputs.entries))])]
+        )
     rows = _rows(lives, feed, inputs.instrument)
     summary = summarize(rows)
-    others = _other_models(inputs, feed, reading, lives)
+    others = _other_models(inputs, feed, reading, lives, by)
     facts = _facts(inputs, feed, lives, summary, _pnl_by_model(inputs, rows, summary, others))
-    return Replayed(inputs, lives, rows, summary, facts, others)
+    return Replayed(inputs, lives, rows, summary, facts, others, () if gate is None else gate.refused)
+
+
+def _gate(inputs: Inputs, feed: Feed) -> LimitsGate:
+    known = inputs.configuration
+    return LimitsGate(feed, inputs.instrument, known.policies, known.risk.limits, known.brokers.paper.cash)
 
 
 def drive(
@@ -217,8 +255,9 @@ def drive(
     model: FillModel,
     sink: Sink | None,
     progress: Progress | None = None,
+    gate: LimitsGate | None = None,
 ) -> list[Life]:
-    """Replay some entries under one fill model through a fresh engine."""
+    """Replay some entries under one fill model through a fresh engine; `gate` may turn some away."""
     started = RunStarted(
         "replay",
         inputs={inputs.prices.path: inputs.prices.sha256, inputs.options.entries: inputs.entries_sha256 or "rule"},
@@ -232,7 +271,10 @@ def drive(
     rules = None
     if any(policy.has_rules for policy in policies.values()):
         rules = rules_for(inputs.prices, feed, inputs.bars, inputs.instrument, policies, _atr_series(inputs))
-    driver = Driver(feed, turn, inputs.instrument, policies, model, started, reading, rules)
+    if gate is None:
+        return Driver(feed, turn, inputs.instrument, policies, model, started, reading, rules).run(entries, progress)
+    driver = Driver(feed, turn, inputs.instrument, policies, model, started, reading, rules, gate.takes)
+    gate.begin(turn, started.ts_received_ns)
     return driver.run(entries, progress)
 
 
@@ -300,7 +342,11 @@ def _facts(
 
 
 def _other_models(
-    inputs: Inputs, feed: Feed, reading: Callable[[str, int], VolatilityReading], lives: Sequence[Life]
+    inputs: Inputs,
+    feed: Feed,
+    reading: Callable[[str, int], VolatilityReading],
+    lives: Sequence[Life],
+    by: Drive,
 ) -> dict[str, list[ExitRow]]:
     """Replay again, under each model not asked for, what can differ: brackets an ambiguous bar decided."""
     doubtful = [life.entry for life in lives if life.ambiguous_at]
@@ -308,7 +354,7 @@ def _other_models(
     if not doubtful:
         return {model.value: [] for model in others}
     return {
-        model.value: _rows(drive(inputs, feed, reading, doubtful, model, None), feed, inputs.instrument)
+        model.value: _rows(by(inputs, feed, reading, doubtful, model, None, None), feed, inputs.instrument)
         for model in others
     }
 
@@ -327,9 +373,12 @@ def _pnl_by_model(
 
 
 def write(out: Path, replayed: Replayed) -> None:
-    """Write `exits.csv`, `summary.json` and `report.html` into a folder that exists."""
+    """Write `exits.csv`, `summary.json`, `report.html`, and with limits `refused.csv`, into a folder that exists."""
     order = {life.entry.bracket_id: life.entry.order for life in replayed.lives}
     write_exits(out / "exits.csv", replayed.rows, order)
+    (out / "refused.csv").unlink(missing_ok=True)
+    if replayed.inputs.options.limits:
+        write_refused(out / "refused.csv", replayed.refused, replayed.inputs.feed)
     write_summary(out / "summary.json", replayed.summary, replayed.facts)
     write_report(out / "report.html", report_input(replayed))
 

@@ -1,0 +1,225 @@
+"""The compiled loops: first touches with a block index, exits at fixed levels, the shared walk of a sweep.
+
+All of them see a long: a short's prices come negated, high and low changed over (`kernels.Walk`), so that a stop is
+touched by `low <= stop` and a target by `high >= target`. Prices are int64 units; nothing here rounds. They stand in
+one file because a compiled function is kept on disk by its own file's age: one that calls another of an edited file
+would be the old one.
+
+The index has the highest high and lowest low of every 16 bars, of every 16 such blocks, and so on up: a bar that
+touches a level is found in steps that grow with the logarithm of the hold, after a plain look at the first bars.
+"""
+
+import numba
+import numpy as np
+
+from grodtd.replay.prices import Bools, Floats, Ints
+
+SHIFT = 4
+"""A block is 2^SHIFT bars, and as many blocks make one of the next layer."""
+NEVER = np.int64(2**62)
+"""A target nobody reaches; its negative: a stop nobody reaches."""
+PESSIMISTIC, OPTIMISTIC, PATH = 0, 1, 2
+OPEN, BY_STOP, BY_TARGET = 0, 1, 2
+
+
+@numba.njit(cache=True, nogil=True)
+def summits(values: Ints, sizes: Ints, out: Ints) -> None:
+    """Fill `out` with block maxima of int64[n], layer after layer; `sizes`: blocks in each layer."""
+    below, start, count = values, 0, len(values)
+    for size in sizes:
+        layer = out[start : start + size]
+        for block in range(size):
+            first = block << SHIFT
+            top = below[first]
+            for at in range(first + 1, min(first + (1 << SHIFT), count)):
+                top = max(top, below[at])
+            layer[block] = top
+        below, start, count = layer, start + size, size
+
+
+@numba.njit(cache=True, nogil=True)
+def first_touch(
+    high: Ints, low: Ints, tops: Ints, bottoms: Ints, starts: Ints, begin: int, end: int, stop: int, target: int
+) -> int:
+    """Return the first bar in [begin, end) with low <= stop or high >= target; `end` where there is none.
+
+    `tops`, `bottoms`: the layers of the index; `starts`: int64[layers + 1], where each begins.
+    """
+    at = begin
+    layers = len(starts) - 1
+    while at < end:
+        until = min(((at >> SHIFT) + 1) << SHIFT, end)
+        for bar in range(at, until):
+            if low[bar] <= stop or high[bar] >= target:
+                return bar
+        at = until
+        if at >= end:
+            return end
+        layer, block = 0, at >> SHIFT
+        while True:
+            if block >= starts[layer + 1] - starts[layer]:
+                return end
+            here = starts[layer] + block
+            if bottoms[here] <= stop or tops[here] >= target:
+                if layer == 0:
+                    break
+                layer -= 1
+                block <<= SHIFT
+                continue
+            block += 1
+            while layer + 1 < layers and block & ((1 << SHIFT) - 1) == 0:
+                layer += 1
+                block >>= SHIFT
+        at = block << SHIFT
+    return end
+
+
+@numba.njit(cache=True, nogil=True)
+def stop_first(opened: int, high: int, low: int, model: int) -> bool:
+    """Tell whether the model takes the stop's side of the bar first (`venue.bar_matching.stop_comes_first`)."""
+    if model == PATH:
+        return opened - low <= high - opened
+    return model == PESSIMISTIC
+
+
+@numba.njit(cache=True, nogil=True)
+def fixed_exits(
+    opened: Ints,
+    high: Ints,
+    low: Ints,
+    tops: Ints,
+    bottoms: Ints,
+    starts: Ints,
+    entry: Ints,
+    stop: Ints,
+    target: Ints,
+    model: int,
+    out_at: Ints,
+    out_px: Ints,
+    out_by: Ints,
+    out_doubt: Bools,
+) -> None:
+    """Exit every entry at its stop or its target, int64[m] each; bars are looked at from the one after `entry`.
+
+    `out_at`: bar of the exit, -1 where there is none; `out_px`: its price; `out_by`: OPEN, BY_STOP or BY_TARGET;
+    `out_doubt`: only the model decided. A stop of NEVER: hit already, out at the next open.
+    """
+    count = len(opened)
+    for k in range(len(entry)):
+        at, by, px, doubt = entry[k] + 1, OPEN, np.int64(0), False
+        if stop[k] != NEVER:
+            at = first_touch(high, low, tops, bottoms, starts, at, count, stop[k], target[k])
+        if at < count:
+            begin = opened[at]
+            stopped, reached = low[at] <= stop[k], high[at] >= target[k]
+            if begin <= stop[k]:
+                by, px = BY_STOP, begin
+            elif begin >= target[k]:
+                by, px = BY_TARGET, begin
+            else:
+                doubt = stopped and reached
+                if stopped and (not reached or stop_first(begin, high[at], low[at], model)):
+                    by, px = BY_STOP, stop[k]
+                else:
+                    by, px = BY_TARGET, target[k]
+        out_at[k] = at if by != OPEN else -1
+        out_px[k], out_by[k], out_doubt[k] = px, by, doubt
+
+
+@numba.njit(cache=True, nogil=True)
+def _targets(
+    px: int, stops: Ints, ratios: Floats, scale: float, tick: int, highest: int, given: int, out: Ints
+) -> None:
+    """Fill int64[stops, ratios] with the targets of one entry.
+
+    A quotient of whole numbers below 2^53 is rounded onto a whole number only where it is one: `ceil` is exact.
+    """
+    base, per_tick = float(px) * scale, scale * tick
+    for s in range(len(stops)):
+        risk = float(px - stops[s])
+        for r in range(len(ratios)):
+            level = np.int64(np.ceil((base + ratios[r] * risk) / per_tick)) * tick
+            out[s, r] = level if level < highest else highest
+    if given != NEVER:
+        out[:, :] = given
+
+
+@numba.njit(cache=True, nogil=True)
+def sweep_exits(
+    opened: Ints,
+    high: Ints,
+    low: Ints,
+    tops: Ints,
+    bottoms: Ints,
+    starts: Ints,
+    entry: Ints,
+    entry_px: Ints,
+    stops: Ints,
+    ratios: Floats,
+    ratio_scale: float,
+    tick: int,
+    highest: int,
+    given_target: Ints,
+    model: int,
+    out_at: Ints,
+    out_won: Ints,
+) -> None:
+    """Exit every entry under every stop x ratio in one walk along its bars.
+
+    The walk halts only where the nearest stop or the nearest target of what is still open is touched, and settles
+    there whatever that bar settles. Stops tighten in order, so what is settled is always the first few.
+
+    `stops`: int64[stops, m], widening downwards; `ratios`: float64[ratios] rising, whole numbers of 1/`ratio_scale`;
+    a target stands at the tick at or above entry + ratio x (entry - stop), not above `highest`; `given_target`:
+    int64[m], NEVER where the ratio decides. `out_at`: int32[stops, ratios, m], -1 where open; `out_won`: int64, the
+    price gained.
+    """
+    count, n_stops, n_ratios = len(opened), len(stops), len(ratios)
+    targets = np.empty((n_stops, n_ratios), dtype=np.int64)
+    passed = np.empty(n_stops, dtype=np.int64)
+    following = np.empty(n_stops, dtype=np.int64)
+    for k in range(len(entry)):
+        px = entry_px[k]
+        _targets(px, stops[:, k], ratios, ratio_scale, tick, highest, given_target[k], targets)
+        following[:] = targets[:, 0]
+        passed[:] = 0
+        first, at, nearest = 0, entry[k], following.min()
+        while first < n_stops:
+            at = first_touch(high, low, tops, bottoms, starts, at + 1, count, stops[first, k], nearest)
+            if at >= count:
+                break
+            begin, top, bottom = opened[at], high[at], low[at]
+            s = first
+            while s < n_stops and bottom <= stops[s, k]:  # its stop is touched: all that is left of it ends here
+                stop = stops[s, k]
+                at_open = begin <= stop
+                by_stop = at_open or stop_first(begin, top, bottom, model)
+                for r in range(passed[s], n_ratios):
+                    level = targets[s, r]
+                    if at_open or level > top:
+                        left = min(begin, stop)
+                    elif level <= begin:
+                        left = begin
+                    else:
+                        left = stop if by_stop else level
+                    out_at[s, r, k] = at
+                    out_won[s, r, k] = left - px
+                s += 1
+            first, nearest = s, NEVER
+            while s < n_stops:
+                if following[s] <= top:
+                    r = passed[s]
+                    while r < n_ratios and targets[s, r] <= top:
+                        out_at[s, r, k] = at
+                        out_won[s, r, k] = max(targets[s, r], begin) - px
+                        r += 1
+                    passed[s] = r
+                    following[s] = targets[s, r] if r < n_ratios else NEVER
+                nearest = min(nearest, following[s])
+                s += 1
+            while first < n_stops and passed[first] == n_ratios:
+                first += 1
+        for s in range(first, n_stops):
+            for r in range(passed[s], n_ratios):
+                out_at[s, r, k] = -1
+                out_won[s, r, k] = 0

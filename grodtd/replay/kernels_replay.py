@@ -1,0 +1,159 @@
+"""A replay by the kernels instead of the engine: the same lives, so the same rows, without orders and a journal.
+
+Levels are planned by the very code the engine plans them with (`execution.levels`); what a bar does to them is the
+kernels' part. `why_not` says what they do not cover: the caller then uses the engine, or says so.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+import numpy as np
+
+from grodtd.domain.bracket import Bracket, Levels, Phase
+from grodtd.domain.instrument import FeeAsset, Instrument
+from grodtd.domain.market import VolatilityReading
+from grodtd.domain.orders import ExecutionReport, OrderStatus, Side
+from grodtd.domain.policy import Plan, Policy, policy_for
+from grodtd.execution.levels import plan_levels
+from grodtd.replay import kernels_loops as loops
+from grodtd.replay.columns import Progress
+from grodtd.replay.driver import Entry, Life
+from grodtd.replay.feed import Feed
+from grodtd.replay.kernels import UncoveredError, Walks, fixed_exits, walks
+from grodtd.replay.prices import Ints
+from grodtd.replay.run import Inputs
+from grodtd.runtime.turn import Sink
+from grodtd.venue.bar_matching import FillModel
+
+STOP, TARGET = "stop", "target"
+
+
+class Planned(NamedTuple):
+    """An entry and the levels it begins with."""
+
+    entry: Entry
+    policy: Policy
+    levels: Levels
+    stop_is_hit: bool
+
+
+def why_not(inputs: Inputs) -> str | None:
+    """Say what of this replay the kernels do not cover; None: they cover it all."""
+    instrument, symbol = inputs.instrument, inputs.prices.symbol
+    if instrument.fee_rate and instrument.fee_asset is FeeAsset.BASE:
+        return f"{symbol}: the venue takes its fee out of the units bought (fee_asset base)"
+    for entry in inputs.entries:
+        policy = policy_for(inputs.configuration.policies, entry.strategy, symbol)
+        if policy is None:
+            return f"entry {entry.bracket_id}: strategy {entry.strategy!r} is not configured"
+        if policy.has_rules:
+            return f"policy {policy.name}: its exits are more than a stop and one target"
+        if instrument.sellable(entry.quantity, entry.px) != entry.quantity or instrument.min_notional:
+            return f"entry {entry.bracket_id}: its quantity cannot be sold whole (lot_size, min_notional)"
+    return None
+
+
+def drive_fast(
+    inputs: Inputs,
+    feed: Feed,
+    reading: Callable[[str, int], VolatilityReading],
+    entries: Sequence[Entry],
+    model: FillModel,
+    sink: Sink | None = None,
+    progress: Progress | None = None,
+) -> list[Life]:
+    """Replay entries as `run.drive` does, lives in order of entry; nothing is journalled.
+
+    Raises: UncoveredError - `why_not` says what, or prices have too many digits.
+    """
+    reason = why_not(inputs)
+    if reason is not None or sink is not None:
+        raise UncoveredError(reason or "a journal is kept by the engine")
+    ordered = sorted(entries, key=lambda entry: (entry.index, entry.order))
+    plans = [_planned(inputs, reading, entry) for entry in ordered]
+    if progress is not None:
+        progress("replaying", 0.5)
+    over = walks(feed, inputs.instrument.tick_size, *_levels_of(plans))
+    lives: dict[str, Life] = {}
+    for side in Side:
+        chosen = [plan for plan in plans if plan.entry.side is side]
+        if chosen:
+            lives |= _fixed(over, side, chosen, inputs.instrument, model)
+    if progress is not None:
+        progress("replaying", 1.0)
+    return [lives[entry.bracket_id] for entry in ordered]
+
+
+def _planned(inputs: Inputs, reading: Callable[[str, int], VolatilityReading], entry: Entry) -> Planned:
+    policy = policy_for(inputs.configuration.policies, entry.strategy, inputs.prices.symbol)
+    assert policy is not None
+    known = reading(entry.strategy, entry.reading_index)
+    plan = plan_levels(entry.side, entry.px, known, policy, inputs.instrument, entry.stop_px, entry.target_px)
+    return Planned(entry, policy, plan.levels, plan.stop_is_hit)
+
+
+def _levels_of(plans: Sequence[Planned]) -> set[Decimal]:
+    """Return every price that must be a whole number of units: levels off the tick are a given one's alone."""
+    levels = {plan.levels.stop_px for plan in plans}
+    return levels | {plan.levels.target_px for plan in plans if plan.levels.target_px is not None}
+
+
+def _fixed(
+    over: Walks, side: Side, plans: Sequence[Planned], instrument: Instrument, model: FillModel
+) -> dict[str, Life]:
+    unit, sign = over.unit, side.sign
+
+    def units(px: Decimal | None) -> int:
+        return int(loops.NEVER) if px is None else sign * int(px / unit)
+
+    entry = over.place(np.array([plan.entry.index for plan in plans], dtype=np.int64))
+    stop = _ints(int(loops.NEVER) if plan.stop_is_hit else units(plan.levels.stop_px) for plan in plans)
+    target = _ints(units(plan.levels.target_px) for plan in plans)
+    found = fixed_exits(over.of(side), entry, stop, target, model)
+    lives = {}
+    columns = (each.tolist() for each in found)
+    for plan, at, px, by, doubtful in zip(plans, *columns, strict=True):
+        life = begun(plan, instrument.symbol)
+        if at >= 0:
+            index = over.index(at)
+            if doubtful:
+                life.ambiguous_at.append(index)
+            leave(life, index, sign * px * unit, TARGET if by == loops.BY_TARGET else STOP, instrument)
+        lives[plan.entry.bracket_id] = life
+    return lives
+
+
+def _ints(values: Iterable[int]) -> Ints:
+    return np.fromiter(values, dtype=np.int64)
+
+
+def begun(plan: Planned, symbol: str) -> Life:
+    """Return the life of a bracket that holds its whole position."""
+    entry, levels = plan.entry, plan.levels
+    bracket = Bracket(
+        entry.bracket_id,
+        symbol,
+        entry.side,
+        entry.strategy,
+        "",
+        Plan.NATIVE_OCO,
+        "",
+        entry.quantity,
+        phase=Phase.OPEN,
+        levels=levels,
+        stop_px=levels.stop_px,
+        target_px=levels.target_px,
+    )
+    return Life(entry, bracket, told_index=entry.index)
+
+
+def leave(
+    life: Life, index: int, px: Decimal, reason: str, instrument: Instrument, quantity: Decimal | None = None
+) -> None:
+    """Sell `quantity` units (None: everything) at a price, and what that costs."""
+    sold = life.entry.quantity if quantity is None else quantity
+    fee = sold * px * instrument.contract_multiplier * instrument.fee_rate
+    report = ExecutionReport("", OrderStatus.FILLED, last_qty=sold, last_px=px, fee=fee)
+    life.exits.append((index, report, reason))
+    life.exit_index = index

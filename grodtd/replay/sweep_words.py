@@ -1,0 +1,91 @@
+"""What is said about a sweep, in a terminal and on its page."""
+
+from rich.table import Table
+
+from grodtd.config.layers import quoted
+from grodtd.config.text import Scalar
+from grodtd.replay.compare_stats import Interval
+from grodtd.replay.sweep import Swept
+from grodtd.replay.sweep_judge import Verdict, values_of
+
+NONE = "\N{EN DASH}"
+
+
+LINES = 5
+"""Settings shown in a terminal; the page has more."""
+
+
+def figure(value: float | None, digits: int = 3) -> str:
+    """Write a figure, or a dash where there is none."""
+    return NONE if value is None else f"{value:,.{digits}f}"
+
+
+def between(found: Interval | None, digits: int = 3) -> str:
+    """Write an interval."""
+    return NONE if found is None else f"{figure(found.low, digits)} to {figure(found.high, digits)}"
+
+
+def shown(value: Scalar) -> str:
+    """Write one value of an axis as the grid file has it."""
+    return value if isinstance(value, str) else quoted(value)
+
+
+def setting_words(swept: Swept, number: int | None) -> str:
+    """Name a setting: `multiplier 2, base_ratio 1.5`; a key in full where two end alike."""
+    if number is None:
+        return NONE
+    grid = swept.job.grid
+    ends = [axis.path[-1] for axis in grid.axes]
+    return ", ".join(
+        f"{axis.path[-1] if ends.count(axis.path[-1]) == 1 else axis.name} {shown(value)}"
+        for axis, value in zip(grid.axes, values_of(grid, number), strict=True)
+    )
+
+
+def best_table(swept: Swept) -> Table:
+    """Return the best settings as a table for a terminal."""
+    table = Table(title="Best by expectancy", title_justify="left")
+    for axis in swept.job.grid.axes:
+        widest = max(len(shown(value)) for value in axis.values)
+        table.add_column(axis.path[-1], overflow="fold", min_width=widest)
+    for name in ("trades", "mean R", "95%", "near by", "factor"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in swept.verdict.best[:LINES]:
+        figures = each.figures
+        table.add_row(
+            *(shown(value) for value in values_of(swept.job.grid, each.number)),
+            f"{figures.count:,}",
+            figure(figures.expectancy_r),
+            between(each.interval),
+            figure(each.neighbours_r),
+            figure(figures.profit_factor, 2),
+        )
+    return table
+
+
+def verdict(swept: Swept) -> str:
+    """Say in a sentence or two whether the best setting is more than luck."""
+    found = swept.verdict
+    if not found.best:
+        return "No setting has enough closed trades to be ranked."
+    best = found.best[0]
+    first = (
+        f"The best of {found.ranked:,} settings made {figure(best.figures.expectancy_r)} R a trade "
+        f"(95% {between(best.interval)}), chosen with hindsight: of many settings one is always best."
+    )
+    return f"{first} {_forward(found)}"
+
+
+def _forward(found: Verdict) -> str:
+    if found.forward_r is None:
+        return "There are too few trades to choose on the past and judge on the future."
+    told = (
+        f"Chosen on the past and judged on the future, the settings made {figure(found.forward_r)} R a trade "
+        f"over {found.forward_count:,} trades (95% {between(found.forward_interval)})"
+    )
+    low = None if found.forward_interval is None else found.forward_interval.low
+    if low is not None and low > 0:
+        return f"{told}: an edge that held."
+    if found.forward_r <= 0:
+        return f"{told}: nothing of it held."
+    return f"{told}: not told apart from luck."

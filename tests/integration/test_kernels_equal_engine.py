@@ -1,0 +1,93 @@
+"""`grodtd replay --fast` gives what the engine gives: the same lives, so the same rows, character for character."""
+
+import os
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from grodtd.config.loading import load
+from grodtd.replay.exits import exit_cells
+from grodtd.replay.kernels_replay import drive_fast, why_not
+from grodtd.replay.run import ReplayOptions, prepare, run
+from grodtd.venue.bar_matching import FillModel
+from tests.twin.brute_force import TwinConfig
+from tests.twin.product import write_bars, write_config, write_entries
+from tests.twin.scenarios import bars_scenario, quotes_scenario
+
+CASES = 2_000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 100
+"""Random markets of each kind under each fill model; `make simulate` asks for 2,000."""
+AT_ONCE = 25
+
+
+def inputs_of(folder, market, model):
+    folder.mkdir(parents=True)
+    options = ReplayOptions(
+        prices=write_bars(folder, market),
+        entries=str(write_entries(folder, market.entries)),
+        symbol=market.symbol,
+        model=model,
+    )
+    return prepare(options, load(write_config(folder, market.symbol, market.config), environ={}))
+
+
+def told(replayed):
+    """Everything files are made of, and where a stop went."""
+    return [exit_cells(row) for row in replayed.rows], [life.stop_history for life in replayed.lives]
+
+
+def agree(inputs) -> bool:
+    """Both ways to the same rows; False where the kernels say they do not cover it."""
+    if why_not(inputs) is not None:
+        return False
+    ours, engine = run(inputs, None, by=drive_fast), run(inputs, None)
+    assert told(ours) == told(engine)
+    assert ours.summary == engine.summary
+    assert ours.facts.pnl_by_fill_model == engine.facts.pnl_by_fill_model
+    return True
+
+
+def covered(market):
+    """The market with what kernels cover: no fee in units, lots that divide every quantity."""
+    config = replace(market.config, fee_asset="quote", lot=min(market.config.lot, Decimal("0.001")))
+    return replace(market, config=config)
+
+
+@pytest.mark.parametrize("model", FillModel)
+@pytest.mark.parametrize("first", range(0, CASES, AT_ONCE))
+def test_a_stop_and_a_target_on_bars(tmp_path, first, model):
+    for seed in range(first, first + AT_ONCE):
+        market = covered(bars_scenario(seed))
+        assert agree(inputs_of(tmp_path / str(seed), market, model)), seed
+
+
+@pytest.mark.parametrize("first", range(0, CASES, AT_ONCE))
+def test_a_stop_and_a_target_on_quotes(tmp_path, first):
+    for seed in range(first, first + AT_ONCE):
+        market = covered(quotes_scenario(seed))
+        assert agree(inputs_of(tmp_path / str(seed), market, FillModel.PESSIMISTIC)), seed
+
+
+RECORDED = [
+    ("AAPL-1d", "0.01", "every:5"),
+    ("AAPL-1d", "0.01", "every:5:sell"),
+    ("SPY-1h", "0.01", "ema-cross:10,30"),
+    ("EURUSD-1h-bidask", "0.00001", "every:101"),
+    ("EURUSD-1h-bidask", "0.00001", "every:101:sell"),
+    ("BTCUSD-1m", "0.01", "every:97"),
+    ("EURUSD-ticks-20140508", "0.00001", "every:11:sell"),
+]
+
+
+def recorded_inputs(folder, shared_data, name, tick, rule, model, **exits):
+    symbol = name.split("-")[0]
+    config = TwinConfig(tick=Decimal(tick), lot=Decimal("0.001"), fee_rate=Decimal("0.0002"), **exits)
+    options = ReplayOptions(prices=shared_data / f"{name}.csv.gz", entries=rule, symbol=symbol, model=model)
+    folder.mkdir(exist_ok=True)
+    return prepare(options, load(write_config(folder, symbol, config), environ={}))
+
+
+@pytest.mark.parametrize(("name", "tick", "rule"), RECORDED)
+def test_a_stop_and_a_target_on_recorded_prices(tmp_path, shared_data, name, tick, rule):
+    for model in FillModel:
+        assert agree(recorded_inputs(tmp_path / model, shared_data, name, tick, rule, model, multiplier=Decimal("1.3")))

@@ -1,0 +1,173 @@
+"""A sweep's every cell is the replay with that setting; it says what is wrong with a grid, and goes on where it was."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from grodtd.config.policy_file import read_base
+from grodtd.domain.errors import ConfigError, DataError
+from grodtd.replay.run import ReplayOptions, run
+from grodtd.replay.summary import summarize
+from grodtd.replay.sweep import Interrupted, at_setting, job_of, sweep
+from grodtd.replay.sweep_grid import read_grid
+from grodtd.replay.sweep_tasks import How, parts, run_part, trades_of
+from grodtd.venue.bar_matching import FillModel
+from tests.integration.test_kernels_equal_engine import CASES as ALL
+from tests.integration.test_kernels_equal_engine import covered
+from tests.twin.product import write_bars, write_config, write_entries
+from tests.twin.scenarios import bars_scenario, quotes_scenario
+
+FIXED = """
+atr.multiplier: {from: 0.5, to: 3, step: 0.5}
+risk_reward: {min_ratio: 0.1, max_ratio: 10, strategy: fixed_ratio, base_ratio: [3, 0.7, 1.5]}
+"""
+CASES = ALL // 10
+
+
+def job_in(folder, market, grid: str, model=FillModel.PESSIMISTIC):
+    folder.mkdir(parents=True, exist_ok=True)
+    config = write_config(folder, market.symbol, market.config)
+    (folder / "grid.yaml").write_text(grid)
+    base = read_base(config, None, {})
+    options = ReplayOptions(
+        prices=write_bars(folder, market),
+        entries=str(write_entries(folder, market.entries)),
+        symbol=market.symbol,
+        model=model,
+    )
+    return job_of(options, read_grid(folder / "grid.yaml", base), base)
+
+
+def close(ours, theirs):
+    return (theirs is None and ours is None) or ours == pytest.approx(float(theirs), rel=1e-9, abs=1e-9)
+
+
+def every_cell_is_a_replay(job, out) -> set[str]:
+    swept = sweep(job, out)
+    for number, figures in swept.figures.items():
+        summary = summarize(run(at_setting(job, number), None).rows)
+        assert (figures.count, figures.open) == (summary.count, summary.open.count), number
+        assert (figures.wins, figures.losses, figures.without_r) == (summary.wins, summary.losses, summary.without_r)
+        for name in ("expectancy_r", "profit_factor", "total_r", "pnl", "max_drawdown_r"):
+            assert close(getattr(figures, name), getattr(summary, name)), (number, name)
+    return set(swept.how.values())
+
+
+@pytest.mark.parametrize("model", FillModel)
+def test_every_cell_of_fixed_levels_is_a_replay_on_bars(tmp_path, model):
+    answered = [
+        every_cell_is_a_replay(
+            job_in(tmp_path / str(seed), covered(bars_scenario(seed)), FIXED, model), tmp_path / f"{seed}o"
+        )
+        for seed in range(CASES)
+    ]
+    assert sum(how == {How.WALK.value} for how in answered) >= len(answered) // 2
+
+
+def test_every_cell_of_fixed_levels_is_a_replay_on_quotes(tmp_path):
+    for seed in range(CASES):
+        job = job_in(tmp_path / str(seed), covered(quotes_scenario(seed)), FIXED)
+        every_cell_is_a_replay(job, tmp_path / f"{seed}o")
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        "atr.period: [2, 5]\nrisk_reward.strategy: [volatility_based, adaptive_ratio]\n",
+        "time_exit.after_bars: [1, 5]\natr.multiplier: [1, 2]\n",
+        "trailing: {method: atr, amount: [1, 2]}\nscale_out.rest: [target, run]\n",
+    ],
+)
+def test_any_parameter_is_an_axis(tmp_path, grid):
+    for seed in range(2):
+        every_cell_is_a_replay(job_in(tmp_path / str(seed), covered(bars_scenario(seed)), grid), tmp_path / f"{seed}o")
+
+
+def test_threads_and_order_of_an_axis_change_nothing(tmp_path):
+    market = covered(bars_scenario(3))
+    job = job_in(tmp_path / "a", market, FIXED)
+    part = parts(job.grid, len(job.entries))[0]
+    assert run_part(job, part, threads=3) == run_part(job, part)
+    number = 7
+    alone = trades_of(job, list(job.grid.settings())[number])
+    assert run_part(job, part)[number].row[0] == np.count_nonzero(alone.at >= 0)
+
+
+def stopping_after(count):
+    """Answers parts until the user presses Ctrl-C."""
+
+    def runner(job, left):
+        for at, part in left[:count]:
+            yield at, run_part(job, part)
+        raise KeyboardInterrupt
+
+    return runner
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path):
+    grid = FIXED + "atr.period: [2, 3, 5, 7]\n"
+    job = job_in(tmp_path / "a", covered(bars_scenario(3)), grid)
+    out = tmp_path / "out"
+    stopped = sweep(job, out, runner=stopping_after(3))
+    assert stopped == Interrupted(3 * 18, 4 * 18)
+    with (out / "sweep.part").open("ab") as file:
+        file.write(b'{"part":3,"answers":[[1,')  # a line that a crash cut short
+    asked = []
+
+    def runner(job, left):
+        asked.extend(at for at, _ in left)
+        return ((at, run_part(job, part)) for at, part in left)
+
+    sweep(job, out, runner=runner)
+    assert asked == [3]
+    assert not (out / "sweep.part").exists()
+    sweep(job, tmp_path / "whole")
+    assert pl.read_parquet(out / "sweep.parquet").equals(pl.read_parquet(tmp_path / "whole" / "sweep.parquet"))
+
+
+def test_another_unfinished_sweep_is_not_overwritten(tmp_path):
+    market = covered(bars_scenario(3))
+    sweep(job_in(tmp_path / "a", market, FIXED), tmp_path / "out", runner=stopping_after(0))
+    other = FIXED.replace("0.7", "0.8")
+    with pytest.raises(DataError, match=r"sweep\.part: an unfinished sweep of other"):
+        sweep(job_in(tmp_path / "b", market, other), tmp_path / "out")
+
+
+GRID_ERRORS = [
+    ("atr.multiplier: [1, 200]\n", ":1: atr.multiplier: 200 is not allowed; allowed: a number above 0"),
+    ("a: 1\natr.perod: [1, 2]\n", ":2: atr.perod: unknown key"),
+    ("\natr.multiplier: {from: 5, to: 2, step: 1}\n", ":2: atr.multiplier: from 5 must be below to 2"),
+    ("atr.multiplier: {from: 1, to: 2, step: 1, count: 3}\n", ":1: atr.multiplier: give one of step and count"),
+    ("atr.multiplier: {from: 0, to: 2, count: 3, log: true}\n", "equal factors"),
+    ("atr.multiplier: {from: 1, to: 2, by: 3}\n", "by is no key of a range; allowed: from, to, step, count, log"),
+    ("atr.multiplier: []\n", ":1: atr.multiplier: the list is empty"),
+    ("atr.multiplier: 2\n", "names no axis"),
+    (
+        "atr.multiplier: {from: 1, to: 2, step: 0.001}\natr.period: {from: 1, to: 200, step: 1}\n",
+        "1001 x 200 = 200,200",
+    ),
+    ("risk_reward: {base_ratio: [1, 9], max_ratio: 3}\n", ":1: "),
+    ("atr: {multiplier: [1, 2]}\natr.multiplier: [3, 4]\n", ":2: atr.multiplier: set twice in this file"),
+]
+
+
+@pytest.mark.parametrize(("grid", "words"), GRID_ERRORS)
+def test_what_is_wrong_with_a_grid_is_said_with_its_line(tmp_path, grid, words):
+    (tmp_path / "grid.yaml").write_text(grid)
+    with pytest.raises(ConfigError) as told:
+        read_grid(tmp_path / "grid.yaml", read_base("configs", None, {}))
+    assert any(words in line and "grid.yaml" in line for line in told.value.problems), told.value.problems
+
+
+def test_ranges_hold_the_values_a_trader_means(tmp_path):
+    (tmp_path / "grid.yaml").write_text(
+        "atr.multiplier: {from: 0.5, to: 1.5, step: 0.25}\natr.period: {from: 5, to: 50, count: 4, log: true}\n"
+        "trailing.amount: {from: 1, to: 16, count: 5, log: true}\ntrailing.method: [atr, chandelier]\n"
+    )
+    grid = read_grid(tmp_path / "grid.yaml", read_base("configs", None, {}))
+    assert [[str(value) for value in axis.values] for axis in grid.axes] == [
+        ["0.5", "0.75", "1", "1.25", "1.5"],
+        ["5", "11", "23", "50"],
+        ["1", "2", "4", "8", "16"],
+        ["atr", "chandelier"],
+    ]
