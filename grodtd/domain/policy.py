@@ -137,7 +137,7 @@ class TrailMethod(StrEnum):
     """What the distance of a trailing stop is measured in."""
 
     ATR = "atr"
-    """ATRs behind the best price of each bar (or quote)."""
+    """ATRs behind the best price of each bar; where quotes move it, behind the best since entry."""
     CHANDELIER = "chandelier"
     """ATRs behind the best price since entry: tightens by itself when the ATR falls."""
     PERCENT = "percent"

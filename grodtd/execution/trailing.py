@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from grodtd.domain.bracket import Bracket, Levels
-from grodtd.domain.instrument import Instrument
+from grodtd.domain.instrument import FeeAsset, Instrument
 from grodtd.domain.money import ONE, ceil_to, divide, floor_to
 from grodtd.domain.orders import Side
 from grodtd.domain.policy import Policy, TrailAtr, TrailingPolicy, TrailMethod
@@ -49,18 +49,19 @@ def at_r(side: Side, levels: Levels, r: Decimal) -> Decimal:
 def break_even_px(side: Side, entry_px: Decimal, policy: Policy, instrument: Instrument) -> Decimal:
     """Return the price at which the trade costs nothing, off the tick: fees of both sides in, if asked.
 
-    Long: (exit - fee x exit) = (entry + fee x entry), so exit = entry (1 + fee) / (1 - fee); a short the inverse.
+    Long: what the exit brings, exit (1 - fee), is what each unit cost, entry (1 + fee); where the entry's fee was taken
+    in units, those left cost entry / (1 - fee). A short is the mirror.
 
     >>> from grodtd.domain.policy import BreakEvenPolicy
     >>> stock = Instrument("X", tick_size=ONE, fee_rate=Decimal("0.01"))
     >>> round(break_even_px(Side.BUY, Decimal(100), Policy(break_even=BreakEvenPolicy(ONE)), stock), 4)
     Decimal('102.0202')
     """
-    rule = policy.break_even
+    rule, fee = policy.break_even, instrument.fee_rate
     px = entry_px
-    if rule.plus_fees and instrument.fee_rate:
-        paid, kept = ONE + instrument.fee_rate, ONE - instrument.fee_rate
-        px = entry_px * divide(paid, kept) if side is Side.BUY else entry_px * divide(kept, paid)
+    if rule.plus_fees and fee:
+        paid = divide(fee, ONE - fee) if instrument.fee_asset is FeeAsset.BASE else fee
+        px = entry_px * divide(ONE + side.sign * paid, ONE - side.sign * fee)
     return px + side.sign * rule.offset_ticks * instrument.tick_size
 
 

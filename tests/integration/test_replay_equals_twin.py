@@ -4,19 +4,14 @@ The twin (`tests/twin/brute_force.py`) was written from the design's text alone.
 the replay's, then the twin's; the twin's docstring says how it read each open point.
 """
 
-import csv
-import gzip
 import importlib.util
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
-from functools import cache
-from itertools import islice
 
 import pytest
 
-from tests.twin.brute_force import MODELS, Ohlc, TwinBar, TwinConfig, TwinEntry, TwinQuote, ema_cross, every
-from tests.twin.product import agree, compare
+from tests.twin.brute_force import MODELS, TwinBar, TwinConfig, TwinEntry, TwinQuote, ema_cross, every
+from tests.twin.product import agree, compare, recorded, recorded_bars
 from tests.twin.scenarios import Scenario, bars_scenario, quotes_scenario
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("grodtd.cli") is None, reason="no command line yet")
@@ -110,25 +105,6 @@ RECORDINGS = [
     Recording("AAPL-1m-split-2014", "0.01", "every:9"),
     Recording("SPY-1s-20131007", "0.01", "every:50:sell"),
 ]
-
-
-def time_of(text: str) -> int:
-    moment = datetime.fromisoformat(text)
-    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1_000
-
-
-@cache
-def recorded(path, rows: int):
-    """Return the file's rows as (time, prices...)."""
-    with gzip.open(path, "rt", newline="") as file:
-        read = csv.DictReader(file)
-        names = [name for name in read.fieldnames or [] if name not in ("time", "volume")]
-        return [(time_of(row["time"]), *(Decimal(row[n]) for n in names)) for row in islice(read, rows or None)]
-
-
-def recorded_bars(path, rows: int) -> list[TwinBar]:
-    read = recorded(path, rows)
-    return [TwinBar(time, Ohlc(*prices[:4]), Ohlc(*prices[-4:])) for time, *prices in read]
 
 
 @pytest.mark.slow

@@ -84,7 +84,16 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from fractions import Fraction
 from typing import NamedTuple
 
-from tests.twin.exit_policies import Closes, ExitRules, closes_of, overdue, ratchet, target_parts, time_is_up
+from tests.twin.exit_policies import (
+    Closes,
+    ExitRules,
+    closes_of,
+    in_new_york,
+    overdue,
+    ratchet,
+    target_parts,
+    time_is_up,
+)
 
 COLUMNS = (
     *("bracket_id", "symbol", "side", "quantity", "entry_time", "entry_price", "stop_price", "target_price"),
@@ -630,7 +639,10 @@ def replay(
     """
     with localcontext(PRECISE):
         atrs, spacing = usable_atrs(bars, config), spacing_ns(bars)
-        closes = closes_of([bar.time_ns for bar in bars], range(len(bars)), spacing, atrs)
+        times_ns = [bar.time_ns for bar in bars]
+        closes = closes_of(times_ns, range(len(bars)), spacing, atrs)
+        if config.calendar is not None:
+            closes = {"XNYS": in_new_york}[config.calendar](closes, times_ns)
         trades = []
         for entry in named(entries):
             at = bar_of(bars, entry.time_ns, spacing)

@@ -22,12 +22,16 @@ letters go on where those of `brute_force` end: how the text is read where it le
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 HOUR_NS = 3_600_000_000_000
+NEW_YORK = ZoneInfo("America/New_York")
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,20 @@ def closes_of(times_ns: Sequence[int], bar: Sequence[int], length_ns: int, atrs:
         of_session.append(pause_ns >= 4 * HOUR_NS)
         of_week.append(pause_ns >= 47 * HOUR_NS)
     return Closes(bar, of_bar, of_session, of_week, atrs)
+
+
+def in_new_york(closes: Closes, times_ns: Sequence[int]) -> Closes:
+    """Return the same with sessions as New York holds them; the last row of all must not be one's last."""
+    dates = [date_in_new_york(time_ns) for time_ns in times_ns]
+    apart = [(after - before).days for before, after in pairwise(dates)]
+    return replace(
+        closes, of_session=[days > 0 for days in apart] + [False], of_week=[days > 2 for days in apart] + [False]
+    )
+
+
+def date_in_new_york(time_ns: int) -> date:
+    """Return the date it was there."""
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, NEW_YORK).date()
 
 
 def target_parts(trade: Any, brought: Decimal, rules: ExitRules, config: Any) -> list[tuple[Decimal, Decimal]]:

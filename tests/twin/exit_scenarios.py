@@ -100,6 +100,10 @@ def exits_scenario(seed: int) -> Scenario:
     while len(entries) < 3:
         bars, entries = random_bars_and_entries(rng, symbol, config, 45)
     rules = random_rules(rng, config.tick, bars[0].bid.open)
+    if rng.random() < 0.15:  # dear enough for the fee of a fee to be a part of a tick
+        config = replace(
+            config, fee_rate=Decimal("0.004"), lot=Decimal("0.001"), fee_asset=rng.choice(["base", "quote"])
+        )
     spacing_ns = min(bars[at + 1].time_ns - bars[at].time_ns for at in range(len(bars) - 1))
     if spacing_ns > HOUR_NS:
         rules = replace(rules, at_session_end=False, before_weekend=False)

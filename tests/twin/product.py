@@ -5,16 +5,19 @@ to; else the same functions are called, from reading the files to the text of ea
 """
 
 import csv
+import gzip
 import importlib
 import importlib.util
 import sys
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
-from itertools import zip_longest
+from functools import cache
+from itertools import islice, zip_longest
 
 import pytest
 
-from tests.twin.brute_force import COLUMNS, Ohlc, TwinConfig, TwinEntry, iso, plain, replay, replay_quotes
+from tests.twin.brute_force import COLUMNS, Ohlc, TwinBar, TwinConfig, TwinEntry, iso, plain, replay, replay_quotes
 from tests.twin.exit_policies import ExitRules
 from tests.twin.scenarios import Scenario
 
@@ -216,3 +219,25 @@ def agree(*differences: str) -> None:
     told = [words for words in differences if words]
     if told:
         pytest.fail(f"{len(told)} of {len(differences)} markets differ\n" + "\n".join(told[:3]), pytrace=False)
+
+
+# ------------------------------------------------------------------ recorded markets
+
+
+def time_of(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1_000
+
+
+@cache
+def recorded(path, rows: int):
+    """Return the file's rows as (time, prices...)."""
+    with gzip.open(path, "rt", newline="") as file:
+        read = csv.DictReader(file)
+        names = [name for name in read.fieldnames or [] if name not in ("time", "volume")]
+        return [(time_of(row["time"]), *(Decimal(row[n]) for n in names)) for row in islice(read, rows or None)]
+
+
+def recorded_bars(path, rows: int) -> list[TwinBar]:
+    read = recorded(path, rows)
+    return [TwinBar(time, Ohlc(*prices[:4]), Ohlc(*prices[-4:])) for time, *prices in read]
