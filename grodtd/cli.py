@@ -76,6 +76,9 @@ def replay(
     limits: Annotated[
         bool, typer.Option("--limits", help="Hold entries to risk_limits.yaml; those it refuses go to refused.csv.")
     ] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Without the engine: the same rows by compiled loops, and no journal.")
+    ] = False,
 ) -> None:
     """Replay entries over recorded prices through the live engine; see what each exit did and why.
 

@@ -63,6 +63,8 @@ class RiskState(msgspec.Struct):
     day: int = 0
     """Days since the epoch, as `day_rolls_at_s` cuts them."""
     realised_today: Decimal = ZERO
+    realised: Decimal = ZERO
+    """Money made by everything observed so far."""
     consecutive_losses: int = 0
     last_loss_ns: int = 0
     limits: RiskLimits | None = None
@@ -101,6 +103,7 @@ class RiskState(msgspec.Struct):
         known = self.open.get(name)
         had = known.realised if known is not None else before.realised if before is not None else ZERO
         self.realised_today += realised - had
+        self.realised += realised - had
         if bracket.phase not in ENDED:
             known = replace(known or OpenRisk(bracket.symbol, None), realised=realised)
             self.open[name] = replace(known, risk_money=open_risk(bracket, instrument, known))

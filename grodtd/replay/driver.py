@@ -106,10 +106,11 @@ class Driver:
         started: RunStarted,
         reading: Reading,
         rules: Rules | None = None,
+        takes: Callable[[Entry, BracketRequested], bool] = lambda _entry, _request: True,
     ) -> None:
         """Tell the engine what it works under; `turn` must be fresh.
 
-        `rules` is needed where a policy's exits are more than a stop and a target.
+        `rules` is needed where a policy's exits are more than a stop and a target; `takes` may turn entries away.
         """
         self.reading = reading
         self.rules = rules or Rules(RuleWatch(feed, calendar_of_bars(len(feed))), lambda _, __: None, lambda _: None)
@@ -119,6 +120,7 @@ class Driver:
         self.venue = SimulatedVenue(IDEAL_REPLAY, [replace(instrument, fee_rate=ZERO)])
         self.refused: list[tuple[Entry, str]] = []
         """Entries the engine refused, and why."""
+        self._takes = takes
         self._queue: list[tuple[int, int, str]] = []
         self._lives: dict[str, Life] = {}
         begin = int(feed.time_ns[0]) if len(feed) else 0
@@ -184,6 +186,8 @@ class Driver:
             ts_event_ns=ts_ns,
             ts_received_ns=ts_ns,
         )
+        if not self._takes(entry, request):
+            return
         try:
             outcome = self.turn.take(request)
         except Refused as refused:

@@ -232,9 +232,7 @@ def run(inputs: Inputs, sink: Sink | None, progress: Progress | None = None, by:
         lives = by(inputs, feed, reading, inputs.entries, inputs.options.model, sink, progress)
     else:
         lives = drive(inputs, feed, reading, inputs.entries, inputs.options.model, sink, progress, gate)
-        inputs = dataclasses.replace(
-            inputs, remarks=[*inputs.remarks, *filter(None, [gate.remark(len(inputs.entries))])]
-        )
+        inputs = dataclasses.replace(inputs, remarks=[*inputs.remarks, *gate.remarks(len(inputs.entries))])
     rows = _rows(lives, feed, inputs.instrument)
     summary = summarize(rows)
     others = _other_models(inputs, feed, reading, lives, by)

@@ -1,0 +1,135 @@
+"""`grodtd replay --limits`: entries held to the account's limits, as live; what they refuse goes to `refused.csv`.
+
+The account begins with `brokers.paper.cash`. At each entry it is worth that, what its brackets have won or lost so far,
+and what is open at the close of the entry's bar. Quotes are not asked for: an entry that has filled had a price.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from grodtd.domain.bracket import ENDED, Bracket
+from grodtd.domain.errors import Refused
+from grodtd.domain.events import BracketRequested, EntryRefused, RiskLimitsLoaded
+from grodtd.domain.instrument import Instrument
+from grodtd.domain.market import Quote
+from grodtd.domain.money import ZERO, plain
+from grodtd.domain.policy import Policy
+from grodtd.domain.risk import EntryTerms, RiskLimits
+from grodtd.execution.coverage import entry_px, signed_fill
+from grodtd.execution.entry_weighing import weigh
+from grodtd.execution.terms import Terms
+from grodtd.replay.driver import Entry
+from grodtd.replay.feed import Feed
+from grodtd.replay.prices import iso_ms
+from grodtd.runtime.turn import Turn
+from grodtd.venue.profiles import IDEAL_REPLAY
+
+COLUMNS = (
+    "time",
+    "symbol",
+    "side",
+    "quantity",
+    "price",
+    "bracket_id",
+    "stop_price",
+    "target_price",
+    "strategy",
+    "reason",
+)
+
+
+class RefusedEntry(NamedTuple):
+    """An entry that was not taken, and why; `code` is the refusal's stable word."""
+
+    entry: Entry
+    code: str
+    reason: str
+
+
+class LimitsGate:
+    """Asked about every entry of one replay, in time order; `refused` is what it would not have."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        instrument: Instrument,
+        policies: Mapping[str, Policy],
+        limits: RiskLimits,
+        cash: Decimal,
+    ) -> None:
+        """`policies` are the symbol's, by strategy; `cash` what the account begins with."""
+        self._feed, self._instrument, self._limits, self._cash = feed, instrument, limits, cash
+        self._terms = {name: Terms.of(policy, instrument, IDEAL_REPLAY) for name, policy in policies.items()}
+        self._turn: Turn | None = None
+        self.refused: list[RefusedEntry] = []
+
+    def begin(self, turn: Turn, ts_ns: int) -> None:
+        """Have the engine keep what is risked and lost, from the first entry on."""
+        self._turn = turn
+        turn.take(RiskLimitsLoaded(self._limits, ts_ns))
+
+    def takes(self, entry: Entry, request: BracketRequested) -> bool:
+        """Say whether the limits let an entry in; if not, it is noted here and in the journal."""
+        turn, ts_ns = self._turn, request.ts_received_ns
+        assert turn is not None
+        quote = Quote(request.symbol, entry.px, entry.px, ts_ns, ts_ns)
+        asked = EntryTerms(equity=self._equity(turn, entry.index), quote=quote)
+        intent = replace(request, filled_qty=ZERO, filled_px=None, fee=ZERO, entry=asked)
+        try:
+            weigh(intent, self._terms[entry.strategy], turn.engine.risk, self._limits)
+        except Refused as refused:
+            words = str(refused)
+            self.refused.append(RefusedEntry(entry, refused.code, words))
+            turn.take(
+                EntryRefused(
+                    entry.bracket_id, request.symbol, entry.side, refused.code, words, entry.quantity, ts_ns, ts_ns
+                )
+            )
+            return False
+        return True
+
+    def remarks(self, entries: int) -> list[str]:
+        """Say how many of `entries` were refused, and by what; nothing where none was."""
+        if not self.refused:
+            return []
+        by_code = Counter(refused.code for refused in self.refused)
+        counted = ", ".join(f"{count} by {code}" for code, count in by_code.most_common())
+        return [f"{len(self.refused)} of {entries} entries were refused by the limits (refused.csv): {counted}"]
+
+    def _equity(self, turn: Turn, index: int) -> Decimal:
+        engine = turn.engine
+        marks = (self._mark(bracket, index) for bracket in engine.brackets() if bracket.phase not in ENDED)
+        return self._cash + engine.risk.realised + sum(marks, ZERO)
+
+    def _mark(self, bracket: Bracket, index: int) -> Decimal:
+        close = int(self._feed.exit_side(bracket.side).close[index]) * self._feed.unit
+        held = sum((signed_fill(order) for order in bracket.orders), ZERO)
+        return held * (close - entry_px(bracket)) * self._instrument.contract_multiplier
+
+
+def write_refused(path: Path, refused: Sequence[RefusedEntry], feed: Feed) -> None:
+    """Write `refused.csv` whole: the entries as they would have been filled, and why they were not."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for entry, _, reason in sorted(refused, key=lambda one: (one.entry.index, one.entry.order)):
+            writer.writerow(
+                [
+                    iso_ms(int(feed.time_ns[entry.index])),
+                    feed.symbol,
+                    entry.side.value,
+                    plain(entry.quantity),
+                    plain(entry.px),
+                    entry.bracket_id,
+                    "" if entry.stop_px is None else plain(entry.stop_px),
+                    "" if entry.target_px is None else plain(entry.target_px),
+                    entry.strategy,
+                    reason,
+                ]
+            )
