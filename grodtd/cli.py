@@ -102,8 +102,16 @@ def replay(
         )
         configuration = load(default_config_dir() if config is None else config, env, os.environ)
         with progress_bar() as bar:
-            replayed = replay_to(out, options, configuration, bar)
+            if fast:
+                from grodtd.replay.kernels_replay import replay_fast_to  # noqa: PLC0415 - only with --fast
+
+                replayed = replay_fast_to(out, options, configuration, bar)
+            else:
+                replayed = replay_to(out, options, configuration, bar)
         _print_replayed(replayed, out)
+        if fast:
+            words = "By compiled loops, without a journal: `grodtd explain` needs a replay without --fast."
+            console.print(words, markup=False, highlight=False)
 
 
 @app.command()

@@ -6,11 +6,14 @@ kernels' part. `why_not` says what they do not cover: the caller then uses the e
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from grodtd.config.loading import Configuration
 from grodtd.domain.bracket import Bracket, Levels, Phase
+from grodtd.domain.errors import DataError
 from grodtd.domain.instrument import FeeAsset, Instrument
 from grodtd.domain.market import VolatilityReading
 from grodtd.domain.orders import ExecutionReport, OrderStatus, Side
@@ -22,11 +25,32 @@ from grodtd.replay.driver import Entry, Life
 from grodtd.replay.feed import Feed
 from grodtd.replay.kernels import UncoveredError, Walks, fixed_exits, walks
 from grodtd.replay.prices import Ints
-from grodtd.replay.run import Inputs
+from grodtd.replay.run import Inputs, Replayed, ReplayOptions, prepare, run, write
 from grodtd.runtime.turn import Sink
 from grodtd.venue.bar_matching import FillModel
 
 STOP, TARGET = "stop", "target"
+
+
+def replay_fast_to(
+    out: Path, options: ReplayOptions, configuration: Configuration, progress: Progress | None = None
+) -> Replayed:
+    """Replay into the folder `out` without the engine: exits.csv, summary.json, report.html, and no journal.
+
+    The rows are the engine's, to the byte. An older run's journal goes: it would tell of other brackets.
+
+    Raises: DataError, ConfigError - the input; DataError - the kernels do not cover it (leave out --fast).
+    """
+    inputs = prepare(options, configuration, progress=progress)
+    try:
+        replayed = run(inputs, None, progress, drive_fast)
+    except UncoveredError as reason:
+        raise DataError(f"--fast does not cover this replay: {reason}; leave out --fast") from None
+    out.mkdir(parents=True, exist_ok=True)
+    for leftover in out.glob("journal.db*"):
+        leftover.unlink()
+    write(out, replayed)
+    return replayed
 
 
 class Planned(NamedTuple):
@@ -41,6 +65,8 @@ class Planned(NamedTuple):
 def why_not(inputs: Inputs) -> str | None:
     """Say what of this replay the kernels do not cover; None: they cover it all."""
     instrument, symbol = inputs.instrument, inputs.prices.symbol
+    if inputs.options.limits:
+        return "entries are held to limits (--limits)"
     if instrument.fee_rate and instrument.fee_asset is FeeAsset.BASE:
         return f"{symbol}: the venue takes its fee out of the units bought (fee_asset base)"
     for entry in inputs.entries:

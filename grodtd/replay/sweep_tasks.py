@@ -11,12 +11,13 @@ from enum import StrEnum
 from itertools import product
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from grodtd.config.loading import Configuration
 from grodtd.config.policy_file import Base
 from grodtd.domain.money import ONE
-from grodtd.domain.policy import policy_for
+from grodtd.domain.policy import policies_for, policy_for
 from grodtd.replay import sweep_loops
 from grodtd.replay.driver import Entry
 from grodtd.replay.kernels import UncoveredError, Walks
@@ -96,7 +97,9 @@ class Job:
 
     def at(self, setting: Setting) -> Inputs:
         """Return the inputs under one setting. Raises: ConfigError."""
-        return replace(self.inputs, configuration=self.grid.policy(setting, self.base).configuration)
+        laid = self.grid.policy(setting, self.base).configuration
+        policies = policies_for(laid.policies, self.inputs.prices.symbol)
+        return replace(self.inputs, configuration=msgspec.structs.replace(laid, policies=policies))
 
 
 def parts(grid: Grid, entries: int) -> list[Part]:

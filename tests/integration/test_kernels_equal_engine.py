@@ -7,14 +7,16 @@ from decimal import Decimal
 import pytest
 
 from grodtd.config.loading import load
+from grodtd.domain.errors import DataError
 from grodtd.replay.exits import exit_cells
-from grodtd.replay.kernels_replay import drive_fast, why_not
+from grodtd.replay.kernels_replay import drive_fast, replay_fast_to, why_not
 from grodtd.replay.run import ReplayOptions, prepare, run
 from grodtd.venue.bar_matching import FillModel
 from tests.twin.brute_force import TwinConfig
-from tests.twin.product import write_bars, write_config, write_entries
+from tests.twin.product import run_cli, write_bars, write_config, write_entries
 from tests.twin.scenarios import bars_scenario, quotes_scenario
 
+pytestmark = pytest.mark.hypothesis  # `make simulate` runs what bears this mark, at full length
 CASES = 2_000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 100
 """Random markets of each kind under each fill model; `make simulate` asks for 2,000."""
 AT_ONCE = 25
@@ -91,3 +93,23 @@ def recorded_inputs(folder, shared_data, name, tick, rule, model, **exits):
 def test_a_stop_and_a_target_on_recorded_prices(tmp_path, shared_data, name, tick, rule):
     for model in FillModel:
         assert agree(recorded_inputs(tmp_path / model, shared_data, name, tick, rule, model, multiplier=Decimal("1.3")))
+
+
+def test_the_command_writes_the_same_files_and_says_what_it_leaves_out(tmp_path, shared_data, capsys):
+    words = ("replay", str(shared_data / "AAPL-1d.csv.gz"), "--entries", "every:50")
+    run_cli(*words, "--out", str(tmp_path / "engine"))
+    (tmp_path / "fast").mkdir()
+    (tmp_path / "fast" / "journal.db").write_text("an older run's")
+    run_cli(*words, "--out", str(tmp_path / "fast"), "--fast")
+    assert "without a journal" in capsys.readouterr().out
+    for name in ("exits.csv", "summary.json", "report.html"):
+        assert (tmp_path / "fast" / name).read_bytes() == (tmp_path / "engine" / name).read_bytes(), name
+    assert not (tmp_path / "fast" / "journal.db").exists()
+
+
+def test_what_is_not_covered_is_refused_in_words(tmp_path, shared_data):
+    inputs = recorded_inputs(tmp_path, shared_data, "AAPL-1d", "0.01", "every:50", FillModel.PATH, fee_asset="base")
+    assert "fee_asset base" in why_not(inputs)
+    with pytest.raises(DataError, match=r"--fast does not cover .*fee_asset base.*; leave out --fast"):
+        replay_fast_to(tmp_path / "out", inputs.options, inputs.configuration)
+    assert not (tmp_path / "out").exists()
