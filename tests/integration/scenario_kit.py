@@ -33,6 +33,7 @@ from grodtd.domain.events import (
     ReleaseRequested,
     RequestRefused,
     RequestUnknown,
+    RiskLimitsLoaded,
     TimerFired,
 )
 from grodtd.domain.instrument import Instrument
@@ -41,6 +42,7 @@ from grodtd.domain.money import plain
 from grodtd.domain.notes import NoteKind, Severity
 from grodtd.domain.orders import FINAL_STATUSES, NewOrder, OrderStatus, OrderType, Side
 from grodtd.domain.policy import NS_PER_S, Plan, Policy, ProtectionPolicy
+from grodtd.domain.risk import EntryTerms, RiskLimits
 from grodtd.execution.coverage import Coverage, measure
 from grodtd.execution.enhanced_engine import Engine
 from grodtd.execution.invariants import stuck, violations
@@ -113,7 +115,7 @@ class Fate(NamedTuple):
 class Story:
     """One bracket B1, its entry E1, one account. Quantities and prices as the long's; words as a trader's."""
 
-    def __init__(self, world, mirrored=False, *, protection=None, overfill=False, held=0, **rules):
+    def __init__(self, world, mirrored=False, *, protection=None, policy=None, overfill=False, held=0, **rules):
         self.world, self.mirrored, self.overfill = world, mirrored, overfill
         self.side = Side.SELL if mirrored else Side.BUY
         rules = {name: d(value) if type(value) in (int, str) else value for name, value in rules.items()}
@@ -145,8 +147,9 @@ class Story:
         self.refusals = []
         """Codes of what the venue refused of itself."""
         self._busy = False
+        self.entry_id = ENTRY_ID
         protection = {"allow_synthetic": world.plan is Plan.SYNTHETIC, **(protection or {})}
-        policy = Policy(protection=ProtectionPolicy(**protection))
+        policy = replace(policy or Policy(), protection=ProtectionPolicy(**protection))
         for event in (
             PoliciesLoaded({"default": policy}, self.now_ns),
             InstrumentsLoaded((self.instrument,), self.now_ns),
@@ -168,13 +171,36 @@ class Story:
         self.enter(quantity, px, **more)
         return self.price(px)
 
+    def open(self, quantity=10, px=100, *, stop=90, target=110, market=100):
+        """Have the whole trade opened: its entry, a limit, is ours to send. The market is at `market`."""
+        self.entry_id = f"{BRACKET_ID}.entry1"
+        self._fold(RiskLimitsLoaded(RiskLimits(), self._tick()))
+        self.price(market, size=0)
+        now_ns = self._tick()
+        quote = Quote("X", self.px(market), self.px(market), now_ns, now_ns)
+        self.take(
+            BracketRequested(
+                BRACKET_ID,
+                "X",
+                self.side,
+                d(quantity),
+                stop_px=self.px(stop),
+                target_px=self.px(target),
+                account_qty=self.venue.position("X"),
+                entry=EntryTerms(self.px(px), equity=d(1_000_000), quote=quote),
+                ts_event_ns=now_ns,
+                ts_received_ns=now_ns,
+            )
+        )
+        return self
+
     def cancel_entry(self):
-        self._venue(CancelOrder("", ENTRY_ID))
+        self._venue(CancelOrder("", self.entry_id))
         return self
 
     def entry_is(self, status):
         """The venue ends the entry by itself: 'expired', 'rejected'."""
-        self._push(self.venue.yank(ENTRY_ID, OrderStatus(status), "venue", self._tick()))
+        self._push(self.venue.yank(self.entry_id, OrderStatus(status), "venue", self._tick()))
         return self
 
     def flatten(self):
@@ -398,7 +424,7 @@ class Story:
         sums = {}
         for report in self.venue.open_orders():
             order = report.order
-            if order.client_order_id == ENTRY_ID:
+            if order.client_order_id == self.entry_id:
                 continue
             leg = order.client_order_id.rpartition(".")[2].rstrip("0123456789")
             key = leg, self.px(order.stop_px if order.stop_px is not None else order.limit_px)
@@ -414,7 +440,7 @@ class Story:
             f"{fill.client_order_id.rpartition('.')[2].rstrip('0123456789')} {plain(fill.quantity)}"
             f" @ {plain(self.px(fill.px))}"
             for fill in self.venue.fills(0)
-            if fill.client_order_id != ENTRY_ID
+            if fill.client_order_id != self.entry_id
         ]
 
     def told(self, kind, severity=None):
