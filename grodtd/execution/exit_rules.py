@@ -162,11 +162,13 @@ def watched_px(bracket: Bracket, terms: Terms) -> Decimal | None:
         return None
     if bracket.phase is not Phase.OPEN or bracket.exits is not ExitState.GUARD or bracket.frozen_reason:
         return None
+    step = bracket.side.sign * max(policy.ratchet.step_ticks, 1) * terms.instrument.tick_size
+    if bracket.move_at_ns is None and bracket.stop_px is not None and wanted(bracket, terms) is not None:
+        return bracket.stop_px + step  # it may move by what is known already: any price will do
     px = next_move_px(bracket, terms)
     if px is None or bracket.move_at_ns is None or bracket.best_px is None:
         return px
-    step = max(policy.ratchet.step_ticks, 1) * terms.instrument.tick_size
-    return better(bracket.side, px, bracket.best_px + bracket.side.sign * step)
+    return better(bracket.side, px, bracket.best_px + step)
 
 
 def next_target(bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
