@@ -223,3 +223,176 @@ def sweep_exits(
             for r in range(passed[s], n_ratios):
                 out_at[s, r, k] = -1
                 out_won[s, r, k] = 0
+
+
+NO_TRAIL, FROM_BAR, FROM_BEST, PERCENT = 0, 1, 2, 3
+"""What a trail hangs from: the bar that closed, the best price since entry, a share of that."""
+AT_TARGET, AT_STOP, AT_TIME, AT_DEADLINE = 0, 1, 2, 3
+FIRST_WHY, TRAILED = 1, -1
+"""Why a stop stands where it does: 0 as planned, -1 the trail, from 1 on the step that moved it."""
+
+
+@numba.njit(cache=True, nogil=True)
+def _candidate(kind: int, latest: int, best: int, distance: int, share: int, whole: int, tick: int) -> int:
+    """Return where the trail wants the stop, at the tick at or above it."""
+    if kind == PERCENT:
+        return -((share * abs(best) - best * whole) // (whole * tick)) * tick
+    return -((distance - (latest if kind == FROM_BAR else best)) // tick) * tick
+
+
+@numba.njit(cache=True, nogil=True)
+def _next_move(
+    stop: int,
+    best: int,
+    ats: Ints,
+    tos: Ints,
+    kind: int,
+    distance: int,
+    share: int,
+    whole: int,
+    active: int,
+    step: int,
+    tick: int,
+) -> int:
+    """Return a price short of which no bar moves the stop; -NEVER: the next bar may, whatever its price."""
+    goal, found = stop + step, int(NEVER)
+    for i in range(len(ats)):
+        if tos[i] >= goal:
+            if best >= ats[i]:
+                return int(-NEVER)
+            found = min(found, ats[i])
+    if kind != NO_TRAIL:
+        before = -((-goal) // tick) * tick - tick  # a candidate past this one is rounded up to the goal
+        if kind == PERCENT:
+            kept = whole - share if before >= 0 else whole + share
+            need = int(np.floor(before / kept * whole)) - 2
+        else:
+            need = before + distance + 1
+        if best < active:
+            need = max(need, active)
+        elif kind != FROM_BAR and best >= need:
+            return int(-NEVER)
+        found = min(found, need)
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _wanted(
+    latest: int,
+    best: int,
+    ats: Ints,
+    tos: Ints,
+    kind: int,
+    distance: int,
+    share: int,
+    whole: int,
+    active: int,
+    tick: int,
+) -> tuple[int, int]:
+    """Return the nearest stop any rule asks for now, and which: the first of equals."""
+    wanted, reason = int(-NEVER), 0
+    for i in range(len(ats)):
+        if best >= ats[i] and tos[i] > wanted:
+            wanted, reason = tos[i], i + FIRST_WHY
+    if kind != NO_TRAIL and best >= active:
+        level = _candidate(kind, latest, best, distance, share, whole, tick)
+        if level > wanted:
+            wanted, reason = level, TRAILED
+    return wanted, reason
+
+
+@numba.njit(cache=True, nogil=True)
+def _put(row: Ints, bar: int, px: int, gone: int, what: int, doubt: int) -> None:
+    row[0], row[1], row[2], row[3], row[4] = bar, px, gone, what, doubt
+
+
+@numba.njit(cache=True, nogil=True)
+def one_life(
+    opened: Ints,
+    high: Ints,
+    low: Ints,
+    tops: Ints,
+    bottoms: Ints,
+    starts: Ints,
+    close: Ints,
+    entry: int,
+    px: int,
+    stop: int,
+    targets: Ints,
+    ats: Ints,
+    tos: Ints,
+    kind: int,
+    distance: int,
+    share: int,
+    whole: int,
+    active: int,
+    step: int,
+    tick: int,
+    limit: int,
+    bars_up: int,
+    fading_from: int,
+    deadline: int,
+    model: int,
+    out: Ints,
+    moves: Ints,
+) -> tuple[int, int]:
+    """Follow one bracket bar by bar where its rules act, and nowhere else; return how many exits and moves it had.
+
+    `targets`: near to far, one a part, NEVER for a part without; `ats`, `tos`: the stop goes to `tos[i]` once a price
+    reaches `ats[i]`; the trail follows `distance` units (or `share`/`whole` of the price) behind from `active` on; a
+    stop moves by at least `step` and stays below `limit`. Out at the close of bar `bars_up`, of the first from
+    `fading_from` on that is not in profit, or of `deadline`. NEVER in any of them: not asked for.
+
+    `out`: int64[parts + 1, 5] of (bar, price, parts gone after it, AT_..., doubtful), and for a stop the why in the
+    place of AT_STOP + 10 x (why + 1); `moves`: int64[n, 2] of (bar, new stop).
+    """
+    count, parts = len(opened), len(targets)
+    gone, exits, moved, why, best = 0, 0, 0, 0, px
+    at = entry + 1
+    last = min(bars_up, deadline, count - 1)
+    while at < count and gone < parts:
+        may_move = _next_move(stop, best, ats, tos, kind, distance, share, whole, active, step, tick)
+        bar = first_touch(high, low, tops, bottoms, starts, at, last + 1, stop, min(targets[gone], may_move))
+        for i in range(max(at, fading_from), bar):
+            if close[i] <= px:
+                bar = i
+                break
+        if bar > last:
+            if last not in (bars_up, deadline):
+                break
+            bar = last
+        begin, top, bottom = opened[bar], high[bar], low[bar]
+        target = targets[gone]
+        stopped = bottom <= stop
+        doubt = stop < begin < target and stopped and top >= target
+        if begin <= stop:
+            _put(out[exits], bar, begin, parts, AT_STOP + 10 * (why + 1), 0)
+            return exits + 1, moved
+        while gone < parts and targets[gone] <= begin:
+            gone += 1
+            _put(out[exits], bar, begin, gone, AT_TARGET, doubt)
+            exits += 1
+        if not (stopped and stop_first(begin, top, bottom, model)):
+            while gone < parts and targets[gone] <= top:
+                gone += 1
+                _put(out[exits], bar, targets[gone - 1], gone, AT_TARGET, doubt)
+                exits += 1
+        if gone == parts:
+            break
+        if stopped:
+            _put(out[exits], bar, stop, parts, AT_STOP + 10 * (why + 1), doubt)
+            return exits + 1, moved
+        best = max(best, top)
+        if bar >= bars_up or (bar >= fading_from and close[bar] <= px):
+            _put(out[exits], bar, close[bar], parts, AT_TIME, 0)
+            return exits + 1, moved
+        wanted, reason = _wanted(top, best, ats, tos, kind, distance, share, whole, active, tick)
+        if wanted - stop >= step and wanted < limit:
+            stop, why = wanted, reason
+            moves[moved, 0], moves[moved, 1] = bar, stop
+            moved += 1
+        if bar >= deadline:
+            _put(out[exits], bar, close[bar], parts, AT_DEADLINE, 0)
+            return exits + 1, moved
+        at = bar + 1
+    return exits, moved

@@ -24,6 +24,7 @@ from grodtd.replay.columns import Progress
 from grodtd.replay.driver import Entry, Life
 from grodtd.replay.feed import Feed
 from grodtd.replay.kernels import UncoveredError, Walks, fixed_exits, walks
+from grodtd.replay.kernels_rules import Clock, Follower, rules_uncovered, with_targets
 from grodtd.replay.prices import Ints
 from grodtd.replay.run import Inputs, Replayed, ReplayOptions, prepare, run, write
 from grodtd.runtime.turn import Sink
@@ -73,8 +74,9 @@ def why_not(inputs: Inputs) -> str | None:
         policy = policy_for(inputs.configuration.policies, entry.strategy, symbol)
         if policy is None:
             return f"entry {entry.bracket_id}: strategy {entry.strategy!r} is not configured"
-        if policy.has_rules:
-            return f"policy {policy.name}: its exits are more than a stop and one target"
+        reason = rules_uncovered(policy, inputs.prices)
+        if reason is not None:
+            return f"policy {policy.name}: {reason}"
         if instrument.sellable(entry.quantity, entry.px) != entry.quantity or instrument.min_notional:
             return f"entry {entry.bracket_id}: its quantity cannot be sold whole (lot_size, min_notional)"
     return None
@@ -104,8 +106,12 @@ def drive_fast(
     lives: dict[str, Life] = {}
     for side in Side:
         chosen = [plan for plan in plans if plan.entry.side is side]
-        if chosen:
-            lives |= _fixed(over, side, chosen, inputs.instrument, model)
+        ruled = [plan for plan in chosen if plan.policy.has_rules and not plan.stop_is_hit]
+        plain = [plan for plan in chosen if not plan.policy.has_rules or plan.stop_is_hit]
+        if plain:
+            lives |= _fixed(over, side, plain, inputs.instrument, model)
+        if ruled:
+            lives |= _ruled(over, side, ruled, inputs, model)
     if progress is not None:
         progress("replaying", 1.0)
     return [lives[entry.bracket_id] for entry in ordered]
@@ -116,12 +122,12 @@ def _planned(inputs: Inputs, reading: Callable[[str, int], VolatilityReading], e
     assert policy is not None
     known = reading(entry.strategy, entry.reading_index)
     plan = plan_levels(entry.side, entry.px, known, policy, inputs.instrument, entry.stop_px, entry.target_px)
-    return Planned(entry, policy, plan.levels, plan.stop_is_hit)
+    return Planned(entry, policy, with_targets(plan.levels, policy), plan.stop_is_hit)
 
 
 def _levels_of(plans: Sequence[Planned]) -> set[Decimal]:
     """Return every price that must be a whole number of units: levels off the tick are a given one's alone."""
-    levels = {plan.levels.stop_px for plan in plans}
+    levels = {plan.levels.stop_px for plan in plans} | {plan.entry.px for plan in plans}
     return levels | {plan.levels.target_px for plan in plans if plan.levels.target_px is not None}
 
 
@@ -146,6 +152,22 @@ def _fixed(
             if doubtful:
                 life.ambiguous_at.append(index)
             leave(life, index, sign * px * unit, TARGET if by == loops.BY_TARGET else STOP, instrument)
+        lives[plan.entry.bracket_id] = life
+    return lives
+
+
+def _ruled(over: Walks, side: Side, plans: Sequence[Planned], inputs: Inputs, model: FillModel) -> dict[str, Life]:
+    instrument, unit, sign = inputs.instrument, over.unit, side.sign
+    follower = Follower(over, side, instrument, model, Clock(inputs.prices, instrument, over.feed.time_ns))
+    lives = {}
+    for plan in plans:
+        life = begun(plan, instrument.symbol)
+        exits, moves = follower.follow(plan.entry.index, plan.entry.quantity, plan.levels, plan.policy)
+        for found in exits:
+            if found.doubtful:
+                life.ambiguous_at.append(found.bar)
+            leave(life, found.bar, sign * found.px * unit, found.reason, instrument, found.quantity)
+        life.stop_history += [(bar, sign * stop * unit) for bar, stop in moves]
         lives[plan.entry.bracket_id] = life
     return lives
 

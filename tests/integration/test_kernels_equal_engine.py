@@ -13,6 +13,8 @@ from grodtd.replay.kernels_replay import drive_fast, replay_fast_to, why_not
 from grodtd.replay.run import ReplayOptions, prepare, run
 from grodtd.venue.bar_matching import FillModel
 from tests.twin.brute_force import TwinConfig
+from tests.twin.exit_policies import ExitRules
+from tests.twin.exit_scenarios import exits_scenario
 from tests.twin.product import run_cli, write_bars, write_config, write_entries
 from tests.twin.scenarios import bars_scenario, quotes_scenario
 
@@ -70,6 +72,17 @@ def test_a_stop_and_a_target_on_quotes(tmp_path, first):
         assert agree(inputs_of(tmp_path / str(seed), market, FillModel.PESSIMISTIC)), seed
 
 
+@pytest.mark.parametrize("model", FillModel)
+@pytest.mark.parametrize("first", range(0, CASES, AT_ONCE))
+def test_exit_rules_on_bars(tmp_path, first, model):
+    """Trailing, break-even, locks, scale-out and time exits, one kind or several at once; most are covered."""
+    agreed = 0
+    for seed in range(first, first + AT_ONCE):
+        market = covered(exits_scenario(seed))
+        agreed += agree(inputs_of(tmp_path / str(seed), market, model))
+    assert agreed >= AT_ONCE * 3 // 4
+
+
 RECORDED = [
     ("AAPL-1d", "0.01", "every:5"),
     ("AAPL-1d", "0.01", "every:5:sell"),
@@ -93,6 +106,21 @@ def recorded_inputs(folder, shared_data, name, tick, rule, model, **exits):
 def test_a_stop_and_a_target_on_recorded_prices(tmp_path, shared_data, name, tick, rule):
     for model in FillModel:
         assert agree(recorded_inputs(tmp_path / model, shared_data, name, tick, rule, model, multiplier=Decimal("1.3")))
+
+
+RULES = [
+    {"trail": "atr", "amount": Decimal("2.5"), "break_even_at_r": Decimal(1), "plus_fees": True},
+    {"trail": "chandelier", "amount": Decimal(3), "activate_at_r": Decimal("0.5"), "after_bars": 200},
+    {"trail": "percent", "amount": Decimal("0.01"), "steps": ((Decimal("0.5"), "r", Decimal(1)),), "rest": "run"},
+    {"locks": ((Decimal(1), Decimal("0.25")), (Decimal(2), Decimal(1))), "unprofitable_after_bars": 20},
+]
+
+
+@pytest.mark.parametrize("rules", RULES, ids=" ".join)
+def test_exit_rules_on_recorded_prices(tmp_path, shared_data, rules):
+    for name, tick, rule in (("SPY-1h", "0.01", "every:97"), ("EURUSD-1h-bidask", "0.00001", "every:211:sell")):
+        exits = ExitRules(**rules)
+        assert agree(recorded_inputs(tmp_path / name, shared_data, name, tick, rule, FillModel.PATH, exits=exits))
 
 
 def test_the_command_writes_the_same_files_and_says_what_it_leaves_out(tmp_path, shared_data, capsys):
