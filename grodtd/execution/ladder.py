@@ -29,14 +29,14 @@ NOT_NOW = frozenset({HALTED, "price_band"})
 """Refusals that time or the market lifts: they do not climb the ladder."""
 SETTLED_NS = 120 * NS_PER_S
 """A stop not lost for this long starts the ladder from the bottom; longer than any wait between two attempts."""
-MAX_DOUBLINGS = 6
+MAX_DOUBLINGS = 4
 
 
 def backoff_ns(first_ns: int, failures: int) -> int:
-    """Return the wait after the `failures`-th failure: `first_ns`, doubled each time, at most 64-fold.
+    """Return the wait after the `failures`-th failure: `first_ns`, doubled each time, at most 16-fold.
 
     >>> backoff_ns(500, 1), backoff_ns(500, 3), backoff_ns(500, 50)
-    (500, 2000, 32000)
+    (500, 2000, 8000)
     """
     return int(first_ns * 2 ** min(max(failures, 1) - 1, MAX_DOUBLINGS))
 

@@ -78,8 +78,9 @@ class Dispatcher:
         """Queue a command in its lane; it leaves when `durable` has returned."""
         name = _lane_of(command)
         lane = self._lanes.setdefault(name, deque())
-        if isinstance(command, QueryOrder | Reconcile) and any(waiting == command for waiting, _, _ in lane):
-            return  # one answer serves both; a lane full of questions would keep an order waiting until it is stale
+        once = isinstance(command, QueryOrder | Reconcile | CancelOrder)
+        if once and any(waiting == command for waiting, _, _ in lane):
+            return  # one answer serves both; a lane full of them would keep an order waiting until it is stale
         lane.append((command, durable, self._clock.now_ns()))
         if name not in self._tasks:
             self._tasks[name] = asyncio.get_running_loop().create_task(self._drain(name, lane), name=f"lane {name}")

@@ -23,7 +23,7 @@ REQUESTS = 101
 """Requests of one process in ten seconds: the governor's 100, and a question for the time."""
 REQUESTS_OF_ONE = 20
 """Commands about one bracket in ten seconds."""
-ALONE = ("exit", "remedy")
+ALONE = ("exit",)
 """Legs of which the next may be sent only when the one before is certainly over."""
 
 
@@ -129,7 +129,7 @@ class Safety:
         known = {report.client_order_id for report in resting} | {order.client_order_id}
         stops_of = {target: stop for stop, target in self.books.pairs.items()}
         late: dict[str, Decimal] = {}
-        for flying in self._link.on_their_way():
+        for flying in self._link.on_their_way(new_only=True):
             name = stops_of.get(flying.client_order_id, flying.client_order_id)  # a pair counts once
             if self.books.of(name) is position and flying.side is order.side and name not in known:
                 late[name] = max(flying.quantity, late.get(name, ZERO))

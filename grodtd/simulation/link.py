@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 
 from grodtd.domain.capabilities import ClientIdScope
-from grodtd.domain.commands import CancelOrder, ReplaceOrder, SubmitOco, SubmitOrder
+from grodtd.domain.commands import ReplaceOrder, SubmitOco, SubmitOrder
 from grodtd.domain.events import LinkStatus
 from grodtd.domain.market import Quote
 from grodtd.domain.orders import ExecutionReport, NewOrder, OrderReport
@@ -98,15 +98,17 @@ class Link:
         until_ns = order.valid_until_ns if self.venue.capabilities.supports_valid_until else None
         return self.is_taken(order.client_order_id) or (until_ns is not None and until_ns < self.now_ns())
 
-    def on_their_way(self) -> Iterator[NewOrder]:
-        """Orders under way that may still come to life: not too late, and not under an id that is taken for ever."""
+    def on_their_way(self, *, new_only: bool = False) -> Iterator[NewOrder]:
+        """Orders under way that may still come to life: not too late, and not under an id that is taken for ever.
+
+        `new_only`: without those that take the place of another, and so add nothing to what it may sell.
+        """
         for command in self.flying.values():
-            if isinstance(command, SubmitOrder | ReplaceOrder):
+            if isinstance(command, SubmitOrder) or (isinstance(command, ReplaceOrder) and not new_only):
                 orders: tuple[NewOrder, ...] = (command.order,)
             elif isinstance(command, SubmitOco):
                 orders = (command.stop, command.target)
             else:
-                assert isinstance(command, CancelOrder)
                 continue
             for order in orders:
                 if not self.is_over(order):

@@ -157,8 +157,15 @@ class User:
             else:
                 self.log(f"refused {position.bracket_id}: {error}")
                 self._books.forget(position.bracket_id)
+                self._call_off(position.entry_id)
 
         self.asks.append(Ask(request, granted, refused, lambda _: True))
+
+    def _call_off(self, entry_id: str) -> None:
+        """Take an entry back that nobody looks after."""
+        venue = self._link.venue
+        if any(report.client_order_id == entry_id for report in venue.open_orders()):
+            self._link.spread(venue.apply(CancelOrder("", entry_id), self._link.now_ns()))
 
     def _send(self, order: NewOrder) -> None:
         if order.client_order_id.startswith("user-") and self._books.of(order.client_order_id) is None:

@@ -41,6 +41,10 @@ FENCED_WITHIN_S = 20.0
 """How long an instance that lost the account may take to end."""
 
 
+UNDERWAY_S = 2.0
+"""At the end of the calm, what the last tick set going arrives before both sides are compared."""
+
+
 @dataclass
 class History:
     """What one seed came to."""
@@ -138,6 +142,7 @@ class World(Eyes):
         until = self.now_s + self.calm_s
         while self.now_s < until:
             await self._tick()
+        await asyncio.sleep(UNDERWAY_S)
         self.books.touched()
         views, unresolved = self._views()
         self.liveness.converged(views, unresolved)
