@@ -52,8 +52,12 @@ def plan_rungs(side: Side, levels: Levels, policy: ScaleOutPolicy, tick: Decimal
     return tuple(sorted(rungs, key=lambda rung: (rung.px is None, side.sign * (rung.px or ZERO))))
 
 
-def allocate(rungs: tuple[Rung, ...], quantity: Decimal, instrument: Instrument) -> list[Decimal]:
+def allocate(
+    rungs: tuple[Rung, ...], quantity: Decimal, instrument: Instrument, stop_px: Decimal | None = None
+) -> list[Decimal]:
     """Divide `quantity` among the rungs; the parts sum to it exactly.
+
+    Each part is worth an order at its target and at `stop_px`, where the stop may have to sell it alone.
 
     >>> thirds = (Rung(Decimal("0.33"), Decimal(110)), Rung(Decimal("0.67"), None))
     >>> [str(part) for part in allocate(thirds, Decimal(10), Instrument("X", tick_size=ONE, lot_size=ONE))]
@@ -62,22 +66,23 @@ def allocate(rungs: tuple[Rung, ...], quantity: Decimal, instrument: Instrument)
     parts, left, carried = [], quantity, ZERO
     for rung in rungs[:-1]:
         part = floor_to(quantity * rung.fraction, instrument.lot_size) + carried
-        part, carried = (part, ZERO) if _stands_alone(part, rung.px, instrument) else (ZERO, part)
+        part, carried = (part, ZERO) if _stands_alone(part, rung.px, instrument, stop_px) else (ZERO, part)
         part = min(part, left)
         parts.append(part)
         left -= part
     last = rungs[-1]
-    if left and parts and not _stands_alone(left, last.px, instrument):
+    if left and parts and not _stands_alone(left, last.px, instrument, stop_px):
         with_part = max(index for index, part in enumerate(parts) if part or not index)
         parts[with_part] += left
         left = ZERO
     return [*parts, left]
 
 
-def _stands_alone(quantity: Decimal, px: Decimal | None, instrument: Instrument) -> bool:
-    if px is None:
+def _stands_alone(quantity: Decimal, px: Decimal | None, instrument: Instrument, stop_px: Decimal | None) -> bool:
+    prices = [at for at in (px, stop_px) if at is not None]
+    if not prices:
         return quantity >= instrument.lot_size
-    return quantity > 0 and instrument.sellable(quantity, px) > 0
+    return quantity > 0 and instrument.sellable(quantity, min(prices)) > 0
 
 
 def parts(bracket: Bracket, terms: Terms, cover: Coverage) -> list[Part]:
@@ -92,9 +97,9 @@ def parts(bracket: Bracket, terms: Terms, cover: Coverage) -> list[Part]:
         elif order.leg is Leg.TARGET:
             sold[order.rung] += order.cum_qty
     found, left = [], open_qty
-    for index, (rung, whole) in enumerate(
-        zip(bracket.rungs, allocate(bracket.rungs, brought, terms.instrument), strict=True)
-    ):
+    stop_px = bracket.levels.stop_px if bracket.levels is not None else None
+    wholes = allocate(bracket.rungs, brought, terms.instrument, stop_px)
+    for index, (rung, whole) in enumerate(zip(bracket.rungs, wholes, strict=True)):
         quantity = min(max(whole - sold[index], ZERO), left)
         left -= quantity
         found.append(Part(index, rung.px, quantity))
