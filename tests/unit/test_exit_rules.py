@@ -1,13 +1,23 @@
 """A trade has its time, and rules that work together: bars counted, sessions ended, exits asked for."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from grodtd.domain.bracket import Phase
 from grodtd.domain.events import EntriesPaused, SessionsLoaded
 from grodtd.domain.orders import Side
-from grodtd.domain.policy import BreakEvenPolicy, Policy, RatchetPolicy, TimeExitPolicy, TrailingPolicy, TrailMethod
+from grodtd.domain.policy import (
+    BreakEvenPolicy,
+    LockStep,
+    Policy,
+    RatchetPolicy,
+    TimeExitPolicy,
+    TrailAtr,
+    TrailingPolicy,
+    TrailMethod,
+)
 from tests.unit.exit_kit import VENUES, Desk, S, by_quote, d
 
 both_ways = pytest.mark.parametrize("side", [Side.BUY, Side.SELL], ids=["long", "short"])
@@ -138,3 +148,27 @@ def test_bars_do_not_move_a_stop_that_waits_for_the_close_until_they_close():
     assert desk.quotes(110).stop == "90 stop"
     assert desk.bar(110).stop == "105 trail"
     assert desk.bracket.phase is Phase.OPEN
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "design" / "exit-policies-design.md"
+LOCKS = (LockStep(Decimal(1), Decimal("0.5")), LockStep(Decimal(2), Decimal(1)))
+ON_THE_PAGE = {
+    "distance": Policy(trailing=TrailingPolicy(TrailMethod.DISTANCE, Decimal(5))),
+    "atr": Policy(trailing=TrailingPolicy(TrailMethod.ATR, Decimal(2), TrailAtr.CURRENT)),
+    "chandelier": Policy(trailing=TrailingPolicy(TrailMethod.CHANDELIER, Decimal(2), TrailAtr.CURRENT)),
+    "break-even at 1R": Policy(break_even=BreakEvenPolicy(Decimal(1))),
+    "locks": Policy(profit_lock=LOCKS),
+}
+
+
+@both_ways
+@pytest.mark.parametrize("rule", ON_THE_PAGE)
+def test_the_table_of_the_design_page_is_what_happens(rule, side):
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in PAGE.read_text().splitlines() if "|" in line]
+    header = next(cells for cells in lines if cells[0] == "bar")
+    rows = [dict(zip(header, cells, strict=True)) for cells in lines if cells[0].isdigit()]
+    assert len(rows) == 5
+    desk = Desk("stop_resting", ON_THE_PAGE[rule], side=side, target=190, atr=5)
+    for row in rows:
+        desk.bar(row["high"], row["close"], atr=row["ATR"])
+        assert (row["bar"], desk.stop.split()[0]) == (row["bar"], row[rule])
