@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("replay_engine", "journal", "recovery", "latency")
+NAMES = ("replay_engine", "kernels", "sweep", "journal", "recovery", "latency")
 
 
 def main() -> int:

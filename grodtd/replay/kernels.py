@@ -104,7 +104,8 @@ def walks(feed: Feed, *others: Decimal) -> Walks:
     places = min(int(value.normalize().as_tuple().exponent) for value in (feed.unit, *others))
     unit = min(feed.unit, Decimal(1).scaleb(places))
     factor = int(feed.unit / unit)
-    largest = max((int(np.abs(side.high).max()) for side in (feed.bid, feed.ask) if len(feed)), default=0)
+    sides = (feed.bid,) if feed.ask is feed.bid else (feed.bid, feed.ask)
+    largest = max((max(int(side.high.max()), -int(side.low.min())) for side in sides if len(feed)), default=0)
     if largest * factor > LARGEST:
         raise UncoveredError(f"prices in steps of {unit} have more digits than the kernels compute with")
     return Walks(feed, unit)
@@ -118,11 +119,10 @@ def _indexed(opened: Ints, high: Ints, low: Ints) -> Walk:
     layers = np.array(sizes or [len(high)], dtype=np.int64)
     tops, bottoms = np.empty(int(layers.sum()), dtype=np.int64), np.empty(int(layers.sum()), dtype=np.int64)
     if len(high):
-        loops.summits(high, layers, tops)
-        loops.summits(-low, layers, bottoms)
+        loops.build_index(high, low, layers, tops, bottoms)
     starts = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(layers)))
     opened, high, low = (np.ascontiguousarray(each) for each in (opened, high, low))
-    return Walk(opened, high, low, tops, -bottoms, starts)
+    return Walk(opened, high, low, tops, bottoms, starts)
 
 
 class FixedExits(NamedTuple):

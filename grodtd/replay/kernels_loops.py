@@ -23,18 +23,18 @@ OPEN, BY_STOP, BY_TARGET = 0, 1, 2
 
 
 @numba.njit(cache=True, nogil=True)
-def summits(values: Ints, sizes: Ints, out: Ints) -> None:
-    """Fill `out` with block maxima of int64[n], layer after layer; `sizes`: blocks in each layer."""
-    below, start, count = values, 0, len(values)
+def build_index(high: Ints, low: Ints, sizes: Ints, tops: Ints, bottoms: Ints) -> None:
+    """Fill `tops` and `bottoms` with block maxima and minima, layer after layer; `sizes`: blocks in each layer."""
+    highs, lows, start, count = high, low, 0, len(high)
     for size in sizes:
-        layer = out[start : start + size]
+        above, below = tops[start : start + size], bottoms[start : start + size]
         for block in range(size):
             first = block << SHIFT
-            top = below[first]
+            top, bottom = highs[first], lows[first]
             for at in range(first + 1, min(first + (1 << SHIFT), count)):
-                top = max(top, below[at])
-            layer[block] = top
-        below, start, count = layer, start + size, size
+                top, bottom = max(top, highs[at]), min(bottom, lows[at])
+            above[block], below[block] = top, bottom
+        highs, lows, start, count = above, below, start + size, size
 
 
 @numba.njit(cache=True, nogil=True)
