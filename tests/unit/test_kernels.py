@@ -7,11 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grodtd.domain.instrument import Instrument
+from grodtd.domain.market import VolatilityReading
 from grodtd.domain.orders import Side
+from grodtd.domain.policy import AtrPolicy, Policy
+from grodtd.execution.levels import plan_levels
 from grodtd.replay import kernels_loops as loops
 from grodtd.replay.feed import Feed
 from grodtd.replay.kernels import UncoveredError, fixed_exits, walks
 from grodtd.replay.prices import Ohlc
+from grodtd.replay.sweep_walk import Ground, stops_of
 from grodtd.venue.bar_matching import FillModel, match_exit_bar
 
 UNIT = Decimal("0.01")
@@ -77,3 +82,38 @@ def test_prices_with_too_many_digits_are_left_to_the_engine():
     assert walks(feed).factor == 1
     with pytest.raises(UncoveredError, match="more digits"):
         walks(feed, Decimal("0.0001"))
+
+
+class Reading:
+    """An ATR series that knows one value, as a reading gives it."""
+
+    def __init__(self, atr_px: Decimal | None):
+        self.atr_px = atr_px
+
+    def reading(self, index: int):
+        return VolatilityReading(atr_px=self.atr_px)
+
+
+@given(
+    side=st.sampled_from(Side),
+    entry=st.integers(500, 200_000),
+    ticks=st.sampled_from([1, 5, 25]),
+    hundredths=st.integers(0, 5_000),
+    multiplier=st.sampled_from([Decimal(text) for text in ("0.5", "1", "1.1", "2.75", "3")]),
+    min_ticks=st.sampled_from([1, 3]),
+)
+def test_stops_over_arrays_stand_on_the_engines_tick(side, entry, ticks, hundredths, multiplier, min_ticks):
+    """ATRs of whole hundredths: their distances are whole or halves, where float64 alone is a tick off."""
+    atr_px = Decimal(hundredths) / 100 or None
+    policy = AtrPolicy(multiplier=multiplier, min_stop_ticks=min_ticks)
+    tick, one = ticks * UNIT, np.array([entry * side.sign])
+    known = np.array([float("nan") if atr_px is None else hundredths / 100 * 100.0])
+    never = np.array([loops.NEVER])
+    over = walks(feed_of(np.random.default_rng(1), 20), tick)
+    ground = Ground(side, np.zeros(1, np.int64), one, one, known, never, never, np.zeros(1, np.int64), Reading(atr_px))
+    reading = VolatilityReading(atr_px=atr_px)
+    plan = plan_levels(side, entry * UNIT, reading, Policy(atr=policy), Instrument("X", tick_size=tick))
+    if plan.stop_is_hit:
+        return
+    stop = stops_of(ground, over, multiplier, policy, tick)
+    assert int(stop[0]) * side.sign * over.unit == plan.levels.stop_px
