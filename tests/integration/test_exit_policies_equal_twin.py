@@ -18,7 +18,7 @@ from tests.twin.scenarios import Scenario
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("grodtd.cli") is None, reason="no command line yet")
 
 PATHS, AT_ONCE = 240, 30
-QUOTE_PATHS, QUOTES_AT_ONCE = 120, 30
+QUOTE_PATHS, QUOTES_AT_ONCE = 240, 40
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -128,6 +128,8 @@ def exit_quotes_scenario(seed: int) -> Scenario:
     market = quotes_scenario(seed + 10_000, count=rng.choice([60, 120]))
     config = market.config
     rules = random_rules(rng, config.tick, market.quotes[0].bid)
+    if rng.random() < 0.3:
+        rules = replace(rules, **trailing(rng, config.tick))  # type: ignore[arg-type]
     rules = replace(
         rules,
         on=rng.choice(["bar_close", "quote", "quote"]),
