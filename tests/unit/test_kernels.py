@@ -103,11 +103,11 @@ class Reading:
     min_ticks=st.sampled_from([1, 3]),
 )
 def test_stops_over_arrays_stand_on_the_engines_tick(side, entry, ticks, hundredths, multiplier, min_ticks):
-    """ATRs of whole hundredths: their distances are whole or halves, where float64 alone is a tick off."""
+    """ATRs of whole hundredths, a float64's breadth too small: taken as they are, their stops are a tick off."""
     atr_px = Decimal(hundredths) / 100 or None
     policy = AtrPolicy(multiplier=multiplier, min_stop_ticks=min_ticks)
     tick, one = ticks * UNIT, np.array([entry * side.sign])
-    known = np.array([float("nan") if atr_px is None else hundredths / 100 * 100.0])
+    known = np.array([float("nan") if atr_px is None else np.nextafter(float(hundredths), 0.0)])
     never = np.array([loops.NEVER])
     over = walks(feed_of(np.random.default_rng(1), 20), tick)
     ground = Ground(side, np.zeros(1, np.int64), one, one, known, never, never, np.zeros(1, np.int64), Reading(atr_px))
