@@ -35,4 +35,8 @@ def own_policy(configuration: Configuration, strategy: str, symbol: str, setting
         leaves[path] = Leaf(scalar(value), line)
     files = [read_layer(source) for source in sources.files]
     base = Base(files, read_environment(sources.variables, files), configuration)
-    return policy_for(lay(OWN, leaves, SHOWN, base).configuration.policies, strategy, symbol)
+    try:
+        laid = lay(OWN, leaves, SHOWN, base)
+    except ConfigError as error:
+        raise ConfigError([words.replace(f"{OWN}.", "") for words in error.problems]) from None
+    return policy_for(laid.configuration.policies, strategy, symbol)

@@ -504,6 +504,7 @@ def test_the_fact_carries_what_it_was_judged_by_and_a_journal_repeats_the_judgem
     assert (asked.entry.equity, asked.entry.quote.ask) == (D("99896.00"), D("187.20"))
     again = refold(record.disk.records).engine
     assert snapshot(again) == snapshot(engine) == snapshot(restore(snapshot(engine)))
+    assert restore(snapshot(engine)).risk == again.risk
     assert (again.risk.consecutive_losses, list(again.risk.open)) == (2, ["B1"])
 
 
