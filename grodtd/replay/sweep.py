@@ -5,9 +5,11 @@ can be interrupted at any time and goes on where it was; parts run here, in proc
 """
 
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -154,18 +156,32 @@ def run_here(job: Job, left: Sequence[tuple[int, Part]], jobs: int) -> Iterator[
         min(jobs, len(left)), mp_context=get_context("spawn"), initializer=_begin, initargs=(job,)
     )
     try:
-        for done in as_completed([pool.submit(_work, at, part) for at, part in left]):
+        with _deaf_children():
+            waiting = [pool.submit(_work, at, part) for at, part in left]
+        for done in as_completed(waiting):
             yield done.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Let processes that begin meanwhile never hear Ctrl-C, not even while they load: it is the parent's to answer."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # nobody sends Ctrl-C there
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 _JOB: list[Job] = []
 
 
 def _begin(job: Job) -> None:
-    """Keep the job in a new process; Ctrl-C is the parent's to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Keep the job in a new process."""
     _JOB[:] = [job]
 
 
