@@ -80,7 +80,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     levels: tuple[WatchedLevel, ...]
     """By symbol, the older first: ties in price go to the older."""
     due: dict[str, int]
-    """When each bracket wants to be woken, ns; one that does not is left out."""
+    """When each bracket wants to be woken, ns, by its name; one that does not is left out."""
 
 
 def snapshot(engine: Engine) -> EngineState:
@@ -103,7 +103,7 @@ def snapshot(engine: Engine) -> EngineState:
         risk=engine._risk.copied(),
         watching=tuple(engine._watching),
         levels=_levels(engine),
-        due={bracket_id: due_ns for bracket_id, due_ns in engine._due.items() if due_ns is not None},
+        due={bracket_id: due_ns for bracket_id, due_ns in sorted(engine._due.items()) if due_ns is not None},
     )
 
 

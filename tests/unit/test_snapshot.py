@@ -25,12 +25,14 @@ from grodtd.domain.events import (
     PositionReported,
     RequestRefused,
     RequestUnknown,
+    RiskLimitsLoaded,
     TimerFired,
 )
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import Quote
 from grodtd.domain.orders import ExecutionReport, OrderStatus, Side
 from grodtd.domain.policy import Policy, ProtectionPolicy
+from grodtd.domain.risk import EntryTerms, RiskLimits
 from grodtd.execution import snapshot as snapshots
 from grodtd.execution.enhanced_engine import Engine
 from grodtd.execution.snapshot import SnapshotUnreadable, decode, encode, layout, restore, snapshot
@@ -79,6 +81,7 @@ class Teller:
         self.tell(PoliciesLoaded({"default": POLICY}))
         self.tell(InstrumentsLoaded(tuple(Instrument(symbol, tick_size=d(1)) for symbol in SYMBOLS)))
         self.tell(CapabilitiesLearned(capabilities))
+        self.tell(RiskLimitsLoaded(RiskLimits(max_consecutive_losses=2)))
 
     def tell(self, fact):
         fact = replace(fact, ts_received_ns=self.now_ns)
@@ -86,7 +89,17 @@ class Teller:
         return answer(self.engine, fact)
 
     def something(self):
-        kinds = (self.begin, self.report, self.report, self.report, self.trouble, self.price, self.price, self.wait)
+        kinds = (
+            self.begin,
+            self.open,
+            self.report,
+            self.report,
+            self.report,
+            self.trouble,
+            self.price,
+            self.price,
+            self.wait,
+        )
         self.draw(st.sampled_from((*kinds, self.by_hand, self.settings)))()
         self.now_ns += S // 10
 
@@ -106,6 +119,22 @@ class Teller:
                 stop_px=d(100 - 10 * side.sign),
                 target_px=d(100 + 10 * side.sign),
                 account_qty=d(filled * side.sign),
+            )
+        )
+
+    def open(self):
+        side = self.draw(st.sampled_from(Side))
+        symbol = self.draw(st.sampled_from(SYMBOLS))
+        entry = EntryTerms(equity=d(10_000), quote=Quote(symbol, d(100), d(100), ts_received_ns=self.now_ns))
+        self.tell(
+            BracketRequested(
+                f"E{len(self.facts)}",
+                symbol,
+                side,
+                d(0),
+                stop_px=d(100 - 10 * side.sign),
+                account_qty=d(0),
+                entry=entry,
             )
         )
 
