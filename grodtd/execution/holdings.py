@@ -42,16 +42,16 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 
 
 def in_motion(bracket: Bracket) -> bool:
-    """Whether a sale of ours is under way that may have done something we have not heard of: then no reading counts.
+    """Whether an order of the bracket may have done something we have not heard of: then no reading counts.
 
-    One the venue refused a copy of, or has not confirmed, is none: if it did fill, its fills are listed by the time of
-    the second reading, and what we hold is another figure then.
+    One the venue refused a copy of is none, though its first copy's fate is still waited out: if that did fill, its
+    fills are listed by the time of the second reading, and what we hold is another figure then.
     """
     if bracket.frozen_reason:
         return True
     return any(
         order.alive
-        and order.state in (OrderState.WORKING, OrderState.CANCELLING, OrderState.REPLACING)
+        and not (order.state is OrderState.UNSURE and order.copy_refused)
         and (
             order.state is not OrderState.WORKING
             or order.leg in (Leg.EXIT, Leg.REMEDY)
