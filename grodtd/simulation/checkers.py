@@ -58,6 +58,8 @@ class Safety:
     def _check_alone(self, order: NewOrder) -> None:
         """S3 by name: the exit before this one is over, here and on its way."""
         named = parse_client_order_id(order.client_order_id)
+        if named is not None and named[1] == "remedy":
+            self._check_remedies(order)
         if named is None or named[1] not in ALONE:
             return
         rivals = {r.client_order_id for r in self.books.resting().get(named[0], [])}
@@ -66,6 +68,25 @@ class Safety:
             other = parse_client_order_id(rival)
             if other is not None and other[:2] == named[:2]:
                 self.books.violated("S3", f"{order.client_order_id} was sent while {rival} may still fill")
+
+    def _check_remedies(self, order: NewOrder) -> None:
+        """S3 of buy-backs by quantity: each has an excess of its own; together they buy no more than was oversold."""
+        position = self.books.of(order.client_order_id)
+        if position is None or not self.books.ours(position):
+            return
+        buying = {
+            flying.client_order_id: flying.quantity
+            for flying in self._link.on_their_way()
+            if self.books.of(flying.client_order_id) is position and flying.side is order.side
+        }
+        for report in self.books.resting().get(position.bracket_id, []):
+            named = parse_client_order_id(report.client_order_id)
+            if named is not None and named[1] == "remedy" and report.order is not None:
+                buying[report.client_order_id] = report.order.quantity - report.cum_qty
+        buying[order.client_order_id] = order.quantity
+        if sum(buying.values(), ZERO) > max(-position.net, ZERO):
+            names = ", ".join(buying)
+            self.books.violated("S3", f"{names} buy back {sum(buying.values(), ZERO)}, {-position.net} is oversold")
 
     def _check_rate(self, session: Session, command: VenueCommand, now_ns: int) -> None:
         named = parse_client_order_id(ids_of(command)[0])
@@ -135,6 +156,11 @@ class Safety:
                 late[name] = max(flying.quantity, late.get(name, ZERO))
         own = stops_of.get(order.client_order_id, order.client_order_id)
         late.pop(own, None)
+        for command in self._link.flying.values():
+            if isinstance(command, ReplaceOrder) and not self._link.is_over(command.order):
+                old = next((r for r in resting if r.client_order_id == command.client_order_id), None)
+                if old is not None and old.order is not None and command.order.quantity > old.order.quantity:
+                    late[command.order.client_order_id] = command.order.quantity - old.order.quantity
         if not late:
             return
         total = self.books.committed(position, resting) + sum(late.values(), ZERO)

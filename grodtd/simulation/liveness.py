@@ -13,8 +13,8 @@ from grodtd.domain.money import ZERO
 from grodtd.domain.orders import OrderReport, OrderStatus, OrderType, Side
 from grodtd.simulation.truth import Books, Position
 
-SLACK_S = 20.5
-"""How long a promise may be owed in chaos, before what lost requests cost is added: 20 s, told by ticks of 0.25 s."""
+SLACK_S = 20.0
+"""How long a promise may be owed in chaos, before what lost requests cost is added."""
 LEAVING_S = 30.0
 """As much for getting out when told to: the stop goes, then the exit, the exit in several tries."""
 BUST_SLACK_S = 30.0

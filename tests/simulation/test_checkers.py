@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from grodtd.domain.commands import CancelOrder, SubmitOco, SubmitOrder
+from grodtd.domain.commands import CancelOrder, ReplaceOrder, SubmitOco, SubmitOrder
 from grodtd.domain.market import Quote
 from grodtd.domain.orders import NewOrder, OrderType, Side
 from grodtd.ports import Record
@@ -108,6 +108,16 @@ def two_full_stops(scene):
 def a_second_exit_while_the_first_may_arrive(scene):
     scene.link.take_off(SubmitOrder("", an_order("B1.exit1", kind=OrderType.MARKET)))
     scene.send(SubmitOrder("", an_order("B1.exit2", kind=OrderType.MARKET)))
+
+
+def buying_back_more_than_was_oversold(scene):
+    scene.send(SubmitOrder("", an_order("B1.remedy1", side=Side.BUY, kind=OrderType.MARKET, units=1)))
+
+
+def a_change_to_more_than_is_open_while_another_stop_arrives(scene):
+    scene.rest("B1.stop1", units=5)
+    scene.link.take_off(ReplaceOrder("", "B1.stop1", an_order("B1.stop2", units=10)))
+    scene.rest("B1.stop3", units=5)
 
 
 def another_stop_while_one_may_arrive(scene):
@@ -228,6 +238,8 @@ def an_order_left_at_the_end(scene):
         (two_full_stops, ["S2"]),
         (a_second_exit_while_the_first_may_arrive, ["S3"]),
         (another_stop_while_one_may_arrive, ["S3"]),
+        (buying_back_more_than_was_oversold, ["S3"]),
+        (a_change_to_more_than_is_open_while_another_stop_arrives, ["S3"]),
         (a_looser_stop, ["S4"]),
         (another_brackets_name, ["S5"]),
         (the_wrong_side, ["S5"]),

@@ -56,7 +56,7 @@ LIVES = {
     "D5 filled before the cancel arrives": (10, "new; fill 2; cancel; fill 8; cancel refused", "filled 10/10"),
     "D5 the refusal overtakes the fill": (10, "new; cancel; (fill 10); cancel refused; told", "filled 10/10"),
     "D5 refused: it may still work": (10, "new; cancel; cancel refused", "working 0/10"),
-    "B.1.d cancel before the acknowledgement": (10, "(new); want cancel; canceled; told", "canceled 0/10"),
+    "B.1.d cancel before the acknowledgement": (10, "(new); canceled; told", "canceled 0/10"),
     "B.1.e cancel crosses the acknowledgement": (10, "new; cancel; new; canceled", "canceled 0/10"),
     "B.1.f cancel of an order unknown there": (10, "new; cancel; cancel refused; vanished", "lost 0/10"),
     "B.1.e the acknowledgement comes while the cancel travels": (10, "new; cancel; new", "cancelling 0/10"),
@@ -167,8 +167,6 @@ class Life:
             self.hear(self.last)
         elif words == "cancel":
             self.order = ask_cancel(self.order, 0)
-        elif words == "want cancel":
-            pass  # owed: it is sent once the venue knows the order, or at its own risk
         elif words.startswith("replace ") and words.split()[1].isdigit():
             if words.endswith("early"):
                 self.hear(self.fact("new"))
