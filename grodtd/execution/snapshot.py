@@ -140,13 +140,7 @@ def _ids(by_symbol: dict[str, dict[str, None]]) -> dict[str, tuple[str, ...]]:
 
 
 def _levels(engine: Engine) -> tuple[WatchedLevel, ...]:
-    found = []
-    for symbol, book in sorted(engine._book._symbols.items()):
-        arrived = sorted(book._where.items(), key=lambda item: item[1][1][1])
-        for (bracket_id, touch), (levels, key) in arrived:
-            side = Side.BUY if levels is book._falling or levels is book._rising else Side.SELL
-            found.append(WatchedLevel(symbol, bracket_id, side, touch, key[0]))
-    return tuple(found)
+    return tuple(WatchedLevel(symbol, *level) for symbol, book in engine._book.symbols() for level in book.levels())
 
 
 # ---------------------------------------------------------------- as bytes

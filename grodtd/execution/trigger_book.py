@@ -1,93 +1,288 @@
 """Levels watched here, per symbol, and which brackets a quote touches.
 
-A sell-side exit (of a long) looks at the bid, a buy-side exit (of a short) at the ask. Each of the four kinds of
-level lies in its own ordered list, so an idle quote compares list heads and makes no objects.
+A sell-side exit (of a long) looks at the bid, a buy-side exit (of a short) at the ask. On each side, stops lie in one
+heap, targets and prices at which a stop moves in another, and trailing stops in groups (`trail_groups`). An idle quote
+is compared with the nearest price of each and makes no objects, however many brackets wait. Adding, moving and taking
+away are O(log n).
+
+Levels are kept as whole numbers of a power of ten that writes all of them exactly; a finer level makes it finer. So
+a quote on or off the tick is compared exactly, one by one or as an array.
 """
 
-from bisect import bisect_left, insort
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
+from decimal import Context, Decimal
 
 from grodtd.domain.market import Quote
 from grodtd.domain.orders import Side
 from grodtd.execution.oco_emulator import Touch
+from grodtd.execution.quote_scan import FAR, Heads, Ints, Scan, scan
+from grodtd.execution.trail_groups import Trail, TrailGroups
+from grodtd.execution.watch_heap import Heap, Watch, add, collect, pruned, top
 
-_Key = tuple[Decimal, int, str, Touch]
+Touched = Sequence[tuple[str, Touch]]
+"""Which brackets' levels a quote is at or through, and which level: stops before others, the older first."""
+_NOTHING: Touched = ()
+_EXACT = Context(prec=1000)
+"""Changes of unit lose no digit, whatever precision a program that embeds us has set."""
+_LOWEST, _HIGHEST = Decimal("-Infinity"), Decimal("Infinity")
+_FEW = 64
+"""So many that were taken away may always lie about."""
+
+
+class _Exits:
+    """What one side waits for, as a long sees it: a short's prices come negated."""
+
+    def __init__(self) -> None:
+        self.stops: Heap = []
+        """By -level: the highest stop on top."""
+        self.targets: Heap = []
+        """By level: the lowest target, or price at which a stop moves, on top."""
+        self.trails = TrailGroups()
+        self.count = self.dead = 0
+
+    def removed(self, watch: Watch) -> None:
+        """Forget one; it lies about until it is met, or until half of what lies here was taken away."""
+        watch.alive = False
+        self.count -= 1
+        self.dead += 1
+        if isinstance(watch, Trail):
+            self.trails.removed(watch)
+        if self.dead > _FEW and self.dead > self.count:
+            self.prune()
+
+    def prune(self, factor: int = 1) -> None:
+        """Drop what was taken away, and count prices in units `factor` times as fine."""
+        self.stops, self.targets, self.dead = pruned(self.stops, factor), pruned(self.targets, factor), 0
+        self.trails.prune(factor)
+
+    def stop(self) -> int | None:
+        """The nearest stop."""
+        plain, trailing = top(self.stops), self.trails.level()
+        if plain is None:
+            return trailing
+        return -plain if trailing is None or -plain > trailing else trailing
+
+    def reached(self, below: int, above: int, stops: list[Watch], others: list[Watch]) -> None:
+        """Collect what a price reaches; `below` and `above` are the units it lies between, or twice itself."""
+        collect(self.stops, -above, stops)
+        collect(self.targets, below, others)
+        if self.trails:
+            self.trails.lift(below)
+            self.trails.collect(above, stops)
+
+    def heads(self, step: int) -> Heads:
+        """What a walk over prices in units of `step` compares with."""
+        stop, target = top(self.stops), top(self.targets)
+        return Heads(
+            max(-stop // step, -FAR) if stop is not None else -FAR,
+            min(-(-target // step), FAR) if target is not None else FAR,
+            self.trails.as_arrays(step),
+        )
 
 
 class SymbolBook:
-    """One symbol's watched levels. Keys are (price, order of arrival, bracket id): ties go to the older bracket."""
+    """One symbol's watched levels: of a bracket a stop (at a level, or trailing), a target, a price to move at."""
 
     def __init__(self) -> None:
         """Begin empty."""
-        self._falling: list[_Key] = []
-        """Long stops: touched from the top when the bid falls to them."""
-        self._rising: list[_Key] = []
-        """Long targets: touched from the bottom when the bid rises to them."""
-        self._ask_rising: list[_Key] = []
-        """Short stops: touched when the ask rises to them."""
-        self._ask_falling: list[_Key] = []
-        """Short targets: touched when the ask falls to them."""
-        self._where: dict[tuple[str, Touch], tuple[list[_Key], _Key]] = {}
+        self._stops: dict[str, Watch] = {}
+        self._targets: dict[str, Watch] = {}
+        self._moves: dict[str, Watch] = {}
+        self._longs, self._shorts = _Exits(), _Exits()
         self._arrivals = 0
+        self._decimals = 0
+        """One unit is 10^-decimals."""
+        # Bids and asks strictly between these reach nothing and lift nothing. They may lie too near, never too far.
+        self._bid_low, self._bid_high = _LOWEST, _HIGHEST
+        self._ask_low, self._ask_high = _LOWEST, _HIGHEST
+
+    # -- what is watched ------------------------------------------------------------------------------------
 
     def watch(self, bracket_id: str, side: Side, touch: Touch, px: Decimal | None) -> None:
         """Watch `px` for a bracket, in place of what was watched before; None stops watching.
 
         A price at which a stop moves is on the winning side, as a target is.
         """
-        known = self._where.get((bracket_id, touch))
-        if known is not None:
-            if known[1][0] == px:
+        known = self._of(touch).get(bracket_id)
+        if known is None:
+            if px is None:
                 return
-            levels, key = known
-            del levels[bisect_left(levels, key)]
-            del self._where[(bracket_id, touch)]
+        elif known.px == px and not isinstance(known, Trail):
+            return
+        if known is not None:
+            self._remove(known)
         if px is None:
             return
-        self._arrivals += 1
-        key = (px, self._arrivals, bracket_id, touch)
+        units = side.sign * self._units(px)
+        watch = Watch(bracket_id, side, touch, px, self._next_arrival())
+        exits = self._put(watch)
         if touch is Touch.STOP:
-            levels = self._falling if side is Side.BUY else self._ask_rising
+            add(exits.stops, -units, watch)
         else:
-            levels = self._rising if side is Side.BUY else self._ask_falling
-        insort(levels, key)
-        self._where[(bracket_id, touch)] = (levels, key)
+            add(exits.targets, units, watch)
+        if side is Side.BUY:
+            if touch is Touch.STOP:
+                self._bid_low = px if px > self._bid_low else self._bid_low
+            else:
+                self._bid_high = px if px < self._bid_high else self._bid_high
+        elif touch is Touch.STOP:
+            self._ask_high = px if px < self._ask_high else self._ask_high
+        else:
+            self._ask_low = px if px > self._ask_low else self._ask_low
 
-    def touched(self, quote: Quote) -> list[tuple[str, Touch]]:
+    def trail(self, bracket_id: str, side: Side, distance_px: Decimal, best_px: Decimal) -> None:
+        """Let a bracket's stop stay `distance_px` behind the best exit-side price, beginning with `best_px`.
+
+        In place of the stop it had; the best price is that of trusted quotes handed in from now on. `distance_px` > 0.
+        """
+        if distance_px <= 0:
+            raise ValueError(f"bracket {bracket_id}: a stop trails by more than 0, not by {distance_px}")
+        known = self._stops.get(bracket_id)
+        if known is not None:
+            self._remove(known)
+        self._units(best_px)  # a finer unit first: the distance is counted in the one that holds
+        trail = Trail(bracket_id, side, distance_px, self._next_arrival(), self._units(distance_px))
+        self._put(trail).trails.add(trail, side.sign * self._units(best_px))
+        self._renew(side)
+
+    def stop_px(self, bracket_id: str) -> Decimal | None:
+        """Where a bracket's stop stands now, trailing or not; None: none is watched."""
+        watch = self._stops.get(bracket_id)
+        if isinstance(watch, Trail) and watch.group is not None:
+            return self._px(watch.side.sign * (watch.group.best - watch.distance))
+        return watch.px if watch is not None else None
+
+    def levels(self) -> Iterator[tuple[str, Side, Touch, Decimal]]:
+        """All levels but those of trailing stops, the older first: bracket, its side, what a touch means, price."""
+        found = [*self._stops.values(), *self._targets.values(), *self._moves.values()]
+        for watch in sorted(found, key=_arrival):
+            if not isinstance(watch, Trail):
+                yield watch.bracket_id, watch.side, watch.touch, watch.px
+
+    def _of(self, touch: Touch) -> dict[str, Watch]:
+        if touch is Touch.STOP:
+            return self._stops
+        return self._targets if touch is Touch.TARGET else self._moves
+
+    def _put(self, watch: Watch) -> _Exits:
+        self._of(watch.touch)[watch.bracket_id] = watch
+        exits = self._longs if watch.side is Side.BUY else self._shorts
+        exits.count += 1
+        return exits
+
+    def _remove(self, watch: Watch) -> None:
+        del self._of(watch.touch)[watch.bracket_id]
+        (self._longs if watch.side is Side.BUY else self._shorts).removed(watch)
+
+    def _next_arrival(self) -> int:
+        self._arrivals += 1
+        return self._arrivals
+
+    # -- quotes ---------------------------------------------------------------------------------------------
+
+    def touched(self, quote: Quote) -> Touched:
         """Return the brackets whose watched level a quote is at or through: stops before targets, older first.
 
         A crossed quote, or one without a positive price, is not trusted and touches nothing.
         """
         bid, ask = quote.bid, quote.ask
-        if (
-            not (self._falling and self._falling[-1][0] >= bid)
-            and not (self._rising and self._rising[0][0] <= bid)
-            and not (self._ask_rising and self._ask_rising[0][0] <= ask)
-            and not (self._ask_falling and self._ask_falling[-1][0] >= ask)
-        ):
-            return []
+        if self._bid_low < bid < self._bid_high and self._ask_low < ask < self._ask_high:
+            return _NOTHING
         if bid > ask or bid <= 0:
-            return []
-        stops = self._falling[self._first_at_or_above(self._falling, bid) :]
-        stops += self._ask_rising[: self._first_above(self._ask_rising, ask)]
-        targets = self._rising[: self._first_above(self._rising, bid)]
-        targets += self._ask_falling[self._first_at_or_above(self._ask_falling, ask) :]
-        hit = {key[2] for key in stops}
-        return [(key[2], key[3]) for key in sorted(stops, key=_arrival)] + [
-            (key[2], key[3]) for key in sorted(targets, key=_arrival) if key[2] not in hit
-        ]
+            return _NOTHING
+        stops: list[Watch] = []
+        others: list[Watch] = []
+        if not self._bid_low < bid < self._bid_high:
+            below, above = self._between(bid, self._longs)
+            self._longs.reached(below, above, stops, others)
+            self._renew(Side.BUY)
+        if not self._ask_low < ask < self._ask_high:
+            below, above = self._between(ask, self._shorts)
+            self._shorts.reached(-above, -below, stops, others)
+            self._renew(Side.SELL)
+        return _in_order(stops, others)
 
-    @staticmethod
-    def _first_above(levels: list[_Key], px: Decimal) -> int:
-        return bisect_left(levels, (px, 1 << 62, ""))
+    def first(self, bid: Ints, ask: Ints, unit: Decimal, scan: Scan = scan) -> tuple[int, Touched]:
+        """Take quotes as arrays up to the first one that touches anything; return its index and what it touches.
 
-    @staticmethod
-    def _first_at_or_above(levels: list[_Key], px: Decimal) -> int:
-        return bisect_left(levels, (px, 0, ""))
+        bid, ask: int64[n], prices in `unit`, in time order. Where nothing is touched: n, and nothing. What was taken
+        has moved the trailing stops, the quote that touches included; those after it were not looked at. Taking that
+        one again (by `touched`) gives the same. `scan`: how to look, `quote_walk.walk` is compiled.
+        """
+        step = self._units(unit)
+        index = scan(bid, ask, self._longs.heads(step), self._shorts.heads(step))
+        taken = slice(0, index + 1)
+        if self._longs.trails or self._shorts.trails:
+            trusted = (bid[taken] <= ask[taken]) & (bid[taken] > 0)
+            if trusted.any():
+                self._longs.trails.lift(int(bid[taken].max(where=trusted, initial=0)) * step)
+                self._shorts.trails.lift(-int(ask[taken].min(where=trusted, initial=FAR)) * step)
+        self._renew(Side.BUY)
+        self._renew(Side.SELL)
+        if index == len(bid):
+            return index, _NOTHING
+        stops: list[Watch] = []
+        others: list[Watch] = []
+        bid_units, ask_units = int(bid[index]) * step, int(ask[index]) * step
+        self._longs.reached(bid_units, bid_units, stops, others)
+        self._shorts.reached(-ask_units, -ask_units, stops, others)
+        return index, _in_order(stops, others)
+
+    def _renew(self, side: Side) -> None:
+        """Work the prices out between which a quote is idle, for one side."""
+        exits = self._longs if side is Side.BUY else self._shorts
+        stop, target = exits.stop(), top(exits.targets)
+        if exits.trails and (target is None or exits.trails.best < target):
+            target = exits.trails.best
+        if side is Side.BUY:
+            self._bid_low = self._px(stop) if stop is not None else _LOWEST
+            self._bid_high = self._px(target) if target is not None else _HIGHEST
+        else:
+            self._ask_high = self._px(-stop) if stop is not None else _HIGHEST
+            self._ask_low = self._px(-target) if target is not None else _LOWEST
+
+    # -- units ----------------------------------------------------------------------------------------------
+
+    def _px(self, units: int) -> Decimal:
+        return _EXACT.scaleb(Decimal(units), -self._decimals)
+
+    def _units(self, px: Decimal) -> int:
+        """Return a price in units; one that is no whole number of them makes the unit finer."""
+        scaled = _EXACT.scaleb(px, self._decimals)
+        units = int(scaled)
+        if units == scaled:
+            return units
+        exponent = _EXACT.normalize(scaled).as_tuple().exponent
+        assert isinstance(exponent, int), f"{px} is no price"
+        self._decimals -= exponent
+        self._longs.prune(10**-exponent)
+        self._shorts.prune(10**-exponent)
+        return int(_EXACT.scaleb(px, self._decimals))
+
+    def _between(self, px: Decimal, exits: _Exits) -> tuple[int, int]:
+        """Return the units a market price > 0 lies between; trails need it exactly, levels do not."""
+        if exits.trails:
+            units = self._units(px)
+            return units, units
+        scaled = _EXACT.scaleb(px, self._decimals)
+        units = int(scaled)
+        return units, units if units == scaled else units + 1
 
 
-def _arrival(key: _Key) -> int:
-    return key[1]
+def _arrival(watch: Watch) -> int:
+    return watch.arrival
+
+
+def _in_order(stops: list[Watch], others: list[Watch]) -> Touched:
+    """Stops first, then the others of brackets whose stop was not reached; the older first."""
+    if not stops and not others:
+        return _NOTHING
+    hit = {watch.bracket_id for watch in stops}
+    stops.sort(key=_arrival)
+    others.sort(key=_arrival)
+    return [(watch.bracket_id, watch.touch) for watch in stops] + [
+        (watch.bracket_id, watch.touch) for watch in others if watch.bracket_id not in hit
+    ]
 
 
 class TriggerBook:
@@ -106,7 +301,16 @@ class TriggerBook:
             book = self._symbols[symbol] = SymbolBook()
         book.watch(bracket_id, side, touch, px)
 
-    def touched(self, quote: Quote) -> list[tuple[str, Touch]]:
+    def symbols(self) -> Iterator[tuple[str, SymbolBook]]:
+        """Symbols by name, with their books."""
+        return iter(sorted(self._symbols.items()))
+
+    def touched(self, quote: Quote) -> Touched:
         """Return what a quote touches; empty for most quotes."""
         book = self._symbols.get(quote.symbol)
-        return book.touched(quote) if book is not None else []
+        return book.touched(quote) if book is not None else _NOTHING
+
+    def first(self, symbol: str, bid: Ints, ask: Ints, unit: Decimal, scan: Scan = scan) -> tuple[int, Touched]:
+        """Return the first of a symbol's quotes that touches anything, and what: see `SymbolBook.first`."""
+        book = self._symbols.get(symbol)
+        return book.first(bid, ask, unit, scan) if book is not None else (len(bid), _NOTHING)

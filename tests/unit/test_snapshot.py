@@ -60,8 +60,9 @@ def test_every_attribute_of_the_engine_is_kept_or_worked_out():
     assert set(vars(Engine())) == KEPT | set(WORKED_OUT)
     assert not vars(Engine()._manager)
     assert set(vars(TriggerBook())) == {"_symbols"}
-    four_lists = {"_falling", "_rising", "_ask_rising", "_ask_falling"}
-    assert set(vars(SymbolBook())) == {*four_lists, "_where", "_arrivals"}
+    levels, heaps = {"_stops", "_targets", "_moves"}, {"_longs", "_shorts", "_decimals"}
+    idle_between = {"_bid_low", "_bid_high", "_ask_low", "_ask_high"}
+    assert set(vars(SymbolBook())) == {*levels, *heaps, *idle_between, "_arrivals"}
     assert {"_" + name for name in snapshots.EngineState.__struct_fields__} == KEPT - {"_book"} | {"_levels"}
 
 
