@@ -166,7 +166,9 @@ class LiveDaemon:
             account=LiveAccount(self.runner),
             advisor=advisor,
         )
-        self.sessions = SessionClock(configuration.instruments.values(), configuration.policies.values())
+        self.sessions = SessionClock(
+            configuration.instruments.values(), configuration.policies.values(), day_orders=not broker.capabilities.gtc
+        )
         self.supervisor = Supervisor(self.runner, journal, clock, log, fatal=fatal)
         self.alarms: deque[Alarm] = deque(maxlen=ALARMS_KEPT)
         self.player: FeedPlayer | None = None

@@ -353,6 +353,13 @@ class Protection(Block):
         ge=1,
         le=1_000,
     )
+    rearm_at_open_s: int = key(
+        GUARD.rearm_at_open_s,
+        "Where orders live for a day: stops are armed again so long after the next open, or (negative) before it.",
+        "seconds",
+        ge=-43_200,
+        le=3_600,
+    )
 
 
 class Ratchet(Block):

@@ -307,6 +307,9 @@ class Bracket(msgspec.Struct, frozen=True, gc=False):
     """Target generation in use when the present TAKE began: a higher one means its order was sent."""
     taking_px: Decimal | None = None
     """Of several targets, where the one the present TAKE is for stands."""
+    closed_until_ns: int | None = None
+    """While set, the market is closed and took our exits with it (DAY orders), or takes none: exposed by design. At
+    this time the stop is armed again."""
     local_stop_until_ns: int | None = None
     """While set, the stop is watched here because the venue refuses it; at this time we leave."""
     entry_deadline_ns: int | None = None

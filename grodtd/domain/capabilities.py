@@ -81,3 +81,6 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Fraction around the last price outside which the venue refuses an order; None: no band."""
     sessions: bool = False
     """Trades in sessions: DAY orders die at the close."""
+    gtc: bool = True
+    """Orders may rest for longer than a day. Without it every resting order is a DAY order: it dies at the close, and
+    a held position's stop is armed again at the next open."""

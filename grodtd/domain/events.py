@@ -263,13 +263,16 @@ class BarsClosed(msgspec.Struct, frozen=True, tag=True, gc=False):
 
 
 class SessionsLoaded(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """When a symbol's market closes: ends of its sessions, nanoseconds since the epoch, oldest first."""
+    """When a symbol's market closes and opens: nanoseconds since the epoch, oldest first."""
 
     symbol: str
     ends_ns: tuple[int, ...]
+    """Ends of its sessions."""
     weekend_ns: tuple[int, ...]
     """Those of them after which it stays closed for two days or more."""
     ts_received_ns: int = 0
+    opens_ns: tuple[int, ...] = ()
+    """Beginnings of its sessions."""
 
 
 class EntriesResumed(msgspec.Struct, frozen=True, tag=True, gc=False):

@@ -131,6 +131,8 @@ class ProtectionPolicy(msgspec.Struct, frozen=True):
     """A position without its whole protection for this long is an alarm; again at 4, 9, 16 ... times that."""
     max_stops: int = 5
     """More additive stops than this on one bracket are merged when the venue can amend."""
+    rearm_at_open_s: int = 0
+    """Exits that died with their day are armed again so long after the next open; negative: before it."""
 
 
 class TrailMethod(StrEnum):

@@ -27,6 +27,7 @@ from grodtd.execution.booking import take_in
 from grodtd.execution.coverage import Coverage, entry_px, is_through, measure
 from grodtd.execution.ladder import STOP_HIT, leave
 from grodtd.execution.levels import plan_levels
+from grodtd.execution.market_hours import open_again
 from grodtd.execution.naked_window import close_window, next_alarm_ns, time_window
 from grodtd.execution.oco_emulator import OCOEmulator, Touch
 from grodtd.execution.order_lifecycle import GIVEN, OrderFact
@@ -170,6 +171,7 @@ def _ended(step: Step, bracket: Bracket, cover: Coverage) -> Bracket:
         target_retry_at_ns=None,
         exit_retry_at_ns=None,
         local_stop_until_ns=None,
+        closed_until_ns=None,
         entry_deadline_ns=None,
     )
 
@@ -385,7 +387,8 @@ class BracketOrderManager:
         if not keep_orders:
             bracket = exit_orders.cancel_all(step, bracket, *EXITS)
         bracket = close_window(step, bracket, Coverage())
-        return replace(bracket, phase=Phase.RELEASED, closed_ns=step.now_ns, frozen_reason="", reconcile_at_ns=None)
+        bracket = replace(bracket, frozen_reason="", reconcile_at_ns=None, closed_until_ns=None)
+        return replace(bracket, phase=Phase.RELEASED, closed_ns=step.now_ns)
 
     def settle(self, step: Step, bracket: Bracket, terms: Terms, touch: Touch = Touch.NONE) -> Bracket:
         """Bring a bracket whose facts are booked to where its tables want it, and time its naked window.
@@ -395,6 +398,7 @@ class BracketOrderManager:
         bracket = exit_orders.chase(step, bracket, terms)
         if bracket.phase is Phase.RELEASED:
             return bracket
+        bracket = open_again(step, bracket)
         if bracket.levels is None:
             bracket = _plan(step, bracket, terms)
         cover = measure(bracket, terms)
@@ -502,6 +506,7 @@ def next_deadline_ns(bracket: Bracket, terms: Terms, now_ns: int) -> int | None:
         bracket.target_retry_at_ns,
         bracket.exit_retry_at_ns,
         bracket.local_stop_until_ns,
+        bracket.closed_until_ns,
         bracket.reconcile_at_ns,
         bracket.leave_at_ns,
         bracket.move_at_ns,

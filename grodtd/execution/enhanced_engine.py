@@ -96,8 +96,8 @@ class Engine:
         """Brackets with a level in the book, or that had one."""
         self._wants_bars: dict[str, dict[str, None]] = {}
         """Brackets that live by closed bars, by symbol, oldest first."""
-        self._sessions: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-        """Ends of sessions, and those before a weekend, by symbol."""
+        self._sessions: dict[str, tuple[tuple[int, ...], ...]] = {}
+        """Ends of sessions, those before a weekend, and beginnings, by symbol."""
         self._risk = RiskState()
         """What the account may lose, and has lost; observed from the moment its limits are told."""
         self._manager = BracketOrderManager()
@@ -153,7 +153,7 @@ class Engine:
         key = (policy.fingerprint, instrument.symbol)
         terms = self._terms.get(key)
         if terms is None:
-            sessions = self._sessions.get(instrument.symbol, ((), ()))
+            sessions = self._sessions.get(instrument.symbol, ((), (), ()))
             terms = self._terms[key] = Terms.of(policy, instrument, self._capabilities, sessions)
         return terms
 
@@ -222,7 +222,7 @@ class Engine:
             self._capabilities = event.capabilities
             self._terms.clear()
         elif isinstance(event, SessionsLoaded):
-            self._sessions[event.symbol] = (event.ends_ns, event.weekend_ns)
+            self._sessions[event.symbol] = (event.ends_ns, event.weekend_ns, event.opens_ns)
             self._terms.clear()
         elif isinstance(event, EntriesPaused):
             self._paused = event.reason or "paused by the operator"

@@ -58,6 +58,11 @@ def valid_until(terms: Terms, now_ns: int) -> int | None:
     return now_ns + VALID_FOR_NS if terms.capabilities.supports_valid_until else None
 
 
+def resting(terms: Terms) -> TimeInForce:
+    """How long a resting order is to live: for good, or for the day where the venue knows no more."""
+    return TimeInForce.GTC if terms.capabilities.gtc else TimeInForce.DAY
+
+
 def _reduces(terms: Terms) -> bool:
     return terms.capabilities.reduce_only is not ReduceOnly.NONE
 
@@ -85,6 +90,7 @@ def stop_order(bracket: Bracket, terms: Terms, client_id: str, quantity: Decimal
         quantity=quantity,
         stop_px=stop_px,
         limit_px=limit_px,
+        time_in_force=resting(terms),
         reduce_only=_reduces(terms),
         valid_until_ns=valid_until(terms, now_ns),
     )
@@ -108,7 +114,7 @@ def target_order(
         order_type=OrderType.LIMIT,
         quantity=quantity,
         limit_px=px,
-        time_in_force=TimeInForce.IOC if at_once else TimeInForce.GTC,
+        time_in_force=TimeInForce.IOC if at_once else resting(terms),
         reduce_only=_reduces(terms),
         valid_until_ns=valid_until(terms, now_ns),
     )
@@ -151,6 +157,7 @@ def place_entry(step: Step, bracket: Bracket, terms: Terms, asked: EntryTerms, c
         quantity=bracket.entry_qty_wanted,
         stop_px=asked.trigger_px,
         limit_px=asked.limit_px,
+        time_in_force=resting(terms),
         valid_until_ns=valid_until(terms, step.now_ns),
     )
     step.commands.append(SubmitOrder(bracket.bracket_id, order))
@@ -259,7 +266,7 @@ def marketable(bracket: Bracket, terms: Terms, side: Side, client_id: str, quant
         order_type=OrderType.MARKET if limit_px is None else OrderType.LIMIT,
         quantity=quantity,
         limit_px=limit_px,
-        time_in_force=TimeInForce.GTC if limit_px is None else TimeInForce.IOC,
+        time_in_force=resting(terms) if limit_px is None else TimeInForce.IOC,
         reduce_only=_reduces(terms) and side is not bracket.side,
         valid_until_ns=valid_until(terms, now_ns),
     )

@@ -162,6 +162,8 @@ def watched_px(bracket: Bracket, terms: Terms) -> Decimal | None:
         return None
     if bracket.phase is not Phase.OPEN or bracket.exits is not ExitState.GUARD or bracket.frozen_reason:
         return None
+    if bracket.closed_until_ns is not None:
+        return None  # what is quoted while the market is closed moves nothing
     step = bracket.side.sign * max(policy.ratchet.step_ticks, 1) * terms.instrument.tick_size
     if bracket.move_at_ns is None and bracket.stop_px is not None and wanted(bracket, terms) is not None:
         return bracket.stop_px + step  # it may move by what is known already: any price will do

@@ -57,6 +57,8 @@ def _unprotected(bracket: Bracket, terms: Terms, cover: Coverage) -> list[str]:
     if bracket.levels is None:
         asked = bracket.stop_retry_at_ns is not None
         return [] if asked else [f"L1 {cover.open_qty} filled at an unknown price, and nobody was asked"]
+    if bracket.closed_until_ns is not None:
+        return []
     if bracket.exits is ExitState.TAKE:
         return [] if cover.exits_alive else ["L1 takes the target, and nothing was sent"]
     if bracket.plan is Plan.SYNTHETIC or bracket.stop_retry_at_ns is not None or cover.going_qty > 0:
@@ -73,6 +75,7 @@ def _bare_leaving(bracket: Bracket, cover: Coverage) -> list[str]:
         found.append("L1 leaves, and nothing was sent")
     if bracket.exit_retry_at_ns is not None and not cover.exits_alive:
         restored = bracket.rearmed == bracket.exit_attempts or bracket.plan is Plan.SYNTHETIC
+        restored = restored or bracket.closed_until_ns is not None
         if not restored and bracket.exit_reason != STOP_HIT:
             found.append("L1 waits to leave again, and its stop was not put back")
     return found

@@ -16,6 +16,7 @@ from grodtd.domain.orders import Leg, TimeInForce
 from grodtd.domain.policy import NS_PER_S, Plan
 from grodtd.execution.coverage import RESTING
 from grodtd.execution.exit_orders import linked, with_order
+from grodtd.execution.market_hours import HALTED, hold_over_close, rearm_at_ns
 from grodtd.execution.order_lifecycle import OrderFact
 from grodtd.execution.terms import Step, Terms
 
@@ -23,7 +24,6 @@ STOP_HIT = "stop"
 """Exit reason of a bracket whose stop was hit, or given up: no stop is put back for it."""
 WOULD_TRIGGER = "would_trigger"
 UNSUPPORTED = "unsupported"
-HALTED = "halted"
 NO_INVENTORY = "insufficient_inventory"
 NOT_NOW = frozenset({HALTED, "price_band"})
 """Refusals that time or the market lifts: they do not climb the ladder."""
@@ -63,6 +63,7 @@ def leave(step: Step, bracket: Bracket, exit_reason: str, why: str) -> Bracket:
         exit_retry_at_ns=None,
         stop_retry_at_ns=None,
         local_stop_until_ns=None,
+        closed_until_ns=None,
     )
 
 
@@ -135,9 +136,12 @@ def _stop_lost(
 ) -> Bracket:
     if before.cancel_wanted or bracket.exits is ExitState.LEAVE:
         return bracket
+    code = refusal_code(fact)
+    opens_ns = rearm_at_ns(terms, step.now_ns, order=after, code=code)
+    if opens_ns is not None:
+        return hold_over_close(step, bracket, opens_ns)
     if after.linked_id and _sibling_ended(bracket, after):
         return bracket  # the pair is over because its other leg filled
-    code = refusal_code(fact)
     refused = after.state is OrderState.REJECTED
     if refused and code == WOULD_TRIGGER:
         if after.linked_id:
@@ -204,6 +208,10 @@ def _target_lost(
 ) -> Bracket:
     if bracket.exits is ExitState.LEAVE or before.cancel_wanted:
         return bracket
+    code = refusal_code(fact)
+    opens_ns = rearm_at_ns(terms, step.now_ns, order=after, code=code)
+    if opens_ns is not None:
+        return replace(bracket, target_retry_at_ns=opens_ns)
     if after.linked_id:
         if _sibling_ended(bracket, after):
             return bracket
@@ -216,7 +224,6 @@ def _target_lost(
         return replace(bracket, target_misses=misses, target_retry_at_ns=retry_at_ns)
     if isinstance(fact, RequestNotSent) or after.state is OrderState.LOST:
         return replace(bracket, target_retry_at_ns=step.now_ns + terms.requery_ns)
-    code = refusal_code(fact)
     failures = bracket.target_failures + (0 if code in NOT_NOW else 1)
     attempts = terms.policy.bracket_orders.retry_attempts
     step.tell(
@@ -248,7 +255,8 @@ def _exit_lost(step: Step, bracket: Bracket, terms: Terms, after: LegOrder, fact
         return replace(bracket, exit_retry_at_ns=step.now_ns + terms.requery_ns)
     if after.state is OrderState.LOST:
         return bracket
-    wait_ns = backoff_ns(terms.exit_retry_ns, bracket.exit_attempts)
+    opens_ns = rearm_at_ns(terms, step.now_ns, order=after, code=refusal_code(fact))
+    wait_ns = backoff_ns(terms.exit_retry_ns, bracket.exit_attempts) if opens_ns is None else opens_ns - step.now_ns
     step.tell(
         NoteKind.EXIT_REFUSED,
         Severity.ALARM,
@@ -258,6 +266,8 @@ def _exit_lost(step: Step, bracket: Bracket, terms: Terms, after: LegOrder, fact
         attempt=bracket.exit_attempts,
         wait_ns=wait_ns,
     )
+    if opens_ns is not None and after.leg is Leg.EXIT:
+        bracket = hold_over_close(step, bracket, opens_ns)
     return replace(bracket, exit_retry_at_ns=step.now_ns + wait_ns)
 
 

@@ -4,6 +4,7 @@ The window opens when what is open exceeds what is protected, and closes when th
 clock runs while any deficit lasts. The first window of a bracket is the price of any entry (its stop is on its way)
 and opens in silence; a later one is a warning; one that lasts is an alarm, again and again, at 1, 4, 9, 16 ... times
 `naked_alarm_s`; its end is told, too.
+Over a close that took the exits with it a position is exposed by design (`market_hours`): no window then.
 A synthetic plan has its levels watched here and rests nothing by design: it is naked only while it leaves.
 """
 
@@ -23,17 +24,19 @@ def time_window(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> 
     if since_ns is None:
         if naked:
             return _open(step, bracket, cover)
-        if bracket.covered or not cover.sellable_qty:
+        if bracket.covered or not cover.sellable_qty or bracket.closed_until_ns is not None:
             return bracket if bracket.local_stop_until_ns is None else replace(bracket, local_stop_until_ns=None)
         return replace(bracket, covered=True)
     if naked:
         return _sound(step, bracket, terms, cover)
+    if bracket.closed_until_ns is not None:
+        return replace(close_window(step, bracket, Coverage()), covered=False)
     return close_window(step, bracket, cover)
 
 
 def is_naked(bracket: Bracket, cover: Coverage) -> bool:
     """Whether something open is not protected now, and ought to be."""
-    if cover.protected_qty >= cover.sellable_qty or bracket.phase in ENDED:
+    if cover.protected_qty >= cover.sellable_qty or bracket.phase in ENDED or bracket.closed_until_ns is not None:
         return False
     return bracket.plan is not Plan.SYNTHETIC or bracket.exits is not ExitState.GUARD
 

@@ -282,7 +282,7 @@ def recall(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Brack
 TABLE: dict[tuple[ExitState, Trigger], tuple[ExitState, Rule]] = {
     (E.GUARD, T.SETTLED): (E.GUARD, nothing),
     (E.GUARD, T.SHORT): (E.GUARD, cover_rest),
-    (E.GUARD, T.WAITING): (E.GUARD, nothing),  # the stop was refused, or denied too often: the next has its time
+    (E.GUARD, T.WAITING): (E.GUARD, nothing),  # the stop was refused, denied too often, or died with the day
     (E.GUARD, T.EXCESS): (E.GUARD, shrink_exits),
     (E.GUARD, T.LONELY): (E.GUARD, cancel_lonely),  # the target filled in part, and the venue dropped its stop
     (E.GUARD, T.TARGET_SHORT): (E.GUARD, place_target),
@@ -324,6 +324,8 @@ def _classify_guard(bracket: Bracket, terms: Terms, cover: Coverage, touch: Touc
     frozen = bool(bracket.frozen_reason)  # then the stop is kept and grown, and all else waits
     if touch is Touch.TARGET and not frozen:
         return T.TOUCHED
+    if bracket.closed_until_ns is not None:
+        return T.WAITING
     open_qty, committed_qty = cover.sellable_qty, cover.committed_qty
     if bracket.plan is Plan.SYNTHETIC and committed_qty <= open_qty:
         return T.SETTLED  # both levels are watched here
@@ -374,7 +376,7 @@ def _classify_leave(bracket: Bracket, cover: Coverage, now_ns: int) -> Trigger:
     if bracket.exit_retry_at_ns is not None and now_ns < bracket.exit_retry_at_ns:
         # A stop that was hit would be refused again; any other reason to leave is no reason to stand bare.
         restorable = bracket.exit_reason != STOP_HIT and bracket.rearmed < bracket.exit_attempts
-        resting = bracket.plan is not Plan.SYNTHETIC
+        resting = bracket.plan is not Plan.SYNTHETIC and bracket.closed_until_ns is None
         return T.REFUSED if restorable and resting and not cover.exits_alive else T.WAITING
     return T.BUSY if cover.exits_alive else T.CLEAR
 

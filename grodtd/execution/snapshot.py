@@ -72,8 +72,8 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     """Brackets with a reduce-only pair, by symbol, in the order they would be demoted."""
     wants_bars: dict[str, tuple[str, ...]]
     """Brackets that live by closed bars, by symbol, the older first."""
-    sessions: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
-    """Ends of sessions, and those before a weekend, by symbol, ns."""
+    sessions: dict[str, tuple[tuple[int, ...], ...]]
+    """Ends of sessions, those before a weekend, and beginnings, by symbol, ns."""
     risk: RiskState
     """What the account may lose, has at risk and has lost."""
     watching: tuple[str, ...]

@@ -12,7 +12,7 @@ from grodtd.domain.commands import Command
 from grodtd.domain.instrument import FeeAsset, Instrument
 from grodtd.domain.money import ZERO, plain
 from grodtd.domain.notes import Note, NoteKind, Severity
-from grodtd.domain.policy import Policy, seconds_ns
+from grodtd.domain.policy import NS_PER_S, Policy, seconds_ns
 
 
 class Terms(msgspec.Struct, frozen=True, eq=False):
@@ -37,6 +37,10 @@ class Terms(msgspec.Struct, frozen=True, eq=False):
     """Ends of the symbol's sessions, oldest first; empty where none are known."""
     weekend_ns: tuple[int, ...] = ()
     """Those of them before a weekend."""
+    session_opens_ns: tuple[int, ...] = ()
+    """Beginnings of the symbol's sessions, oldest first."""
+    rearm_after_ns: int = 0
+    """How long after an open exits that died with their day are armed again; negative: before it."""
     wants_bars: bool = False
     """Whether its brackets must be told of closed bars."""
     rules: bool = False
@@ -48,9 +52,9 @@ class Terms(msgspec.Struct, frozen=True, eq=False):
         policy: Policy,
         instrument: Instrument,
         capabilities: Capabilities,
-        sessions: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
+        sessions: tuple[tuple[int, ...], ...] = ((), (), ()),
     ) -> "Terms":
-        """Work out once what every fact of a bracket would ask for again."""
+        """Work out once what every fact of a bracket would ask for again; `sessions`: ends, weekends, beginnings."""
         protection = policy.protection
         return cls(
             policy=policy,
@@ -66,6 +70,8 @@ class Terms(msgspec.Struct, frozen=True, eq=False):
             fingerprint=policy.fingerprint,
             session_ends_ns=sessions[0],
             weekend_ns=sessions[1],
+            session_opens_ns=sessions[2],
+            rearm_after_ns=protection.rearm_at_open_s * NS_PER_S,
             wants_bars=policy.wants_bars,
             rules=policy.has_rules,
             base_fee_rate=instrument.fee_rate if instrument.fee_asset is FeeAsset.BASE else ZERO,

@@ -17,7 +17,7 @@ def watched_levels(bracket: Bracket, terms: Terms, now_ns: int) -> tuple[Decimal
     A stop is watched here when the plan says so, and whenever it is not known to rest or to be on its way: refused,
     its fate unknown, or gone while we swap it. Of a stop-limit the limit is watched: a market beyond it ran past.
     """
-    if bracket.phase is not Phase.OPEN:
+    if bracket.phase is not Phase.OPEN or bracket.closed_until_ns is not None:
         return None, None
     stop_px = target_px = None
     resting = sure = True

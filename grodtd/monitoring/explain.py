@@ -280,6 +280,11 @@ WORDS: dict[NoteKind, str | Callable[[Data], str]] = {
     NoteKind.LEAVING: "out at market, reason {exit_reason}: {why}",
     NoteKind.EXIT_SENT: "marketable exit for {quantity}, attempt {attempt}",
     NoteKind.CANCEL_ASKED: "asked to cancel {client_order_id} ({quantity} may still fill)",
+    NoteKind.MARKET_CLOSED: lambda data: (
+        "rule 10, EXPOSED by design: the market is closed and no exit of ours rests there; "
+        f"tried again at {clock(int(data['until_ns']))}, stop {data.get('stop_px', 'not known')}"
+    ),
+    NoteKind.MARKET_OPENS: "rule 10, the market opens: what is open gets its stop {stop_px} again",
     NoteKind.NAKED: "NAKED: not every unit is protected",
     NoteKind.COVERED: _covered,
     NoteKind.OVERSOLD: "rule 5, both legs filled: {remedy_qty} too much, bought back once",

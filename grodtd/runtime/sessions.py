@@ -78,9 +78,9 @@ def sessions(calendar: str, from_ns: int, to_ns: int) -> Sessions:
 
 
 def sessions_loaded(instrument: Instrument, from_ns: int, to_ns: int, now_ns: int) -> SessionsLoaded:
-    """Return the fact that tells the engine when an instrument's market closes, from one time to another, inclusive.
+    """Return the fact that tells the engine when an instrument's market closes and opens, from one time to another.
 
-    Without a calendar, and with 24/7, it never does. Raises: ConfigError like `sessions`.
+    Both inclusive. Without a calendar, and with 24/7, it never does. Raises: ConfigError like `sessions`.
     """
     if instrument.calendar is None:
         return SessionsLoaded(instrument.symbol, (), (), now_ns)
@@ -90,21 +90,23 @@ def sessions_loaded(instrument: Instrument, from_ns: int, to_ns: int, now_ns: in
         at = f"instruments.symbols.{instrument.symbol}.calendar"
         raise ConfigError([f"{at}: {words}" for words in error.problems]) from None
 
-    def within(ends_ns: NDArray[np.int64]) -> tuple[int, ...]:
-        return tuple(ends_ns[(ends_ns >= from_ns) & (ends_ns <= to_ns)].tolist())
+    def within(times_ns: NDArray[np.int64]) -> tuple[int, ...]:
+        return tuple(times_ns[(times_ns >= from_ns) & (times_ns <= to_ns)].tolist())
 
-    return SessionsLoaded(instrument.symbol, within(found.closes_ns), within(found.weekends_ns), now_ns)
+    ends, weekends, opens = within(found.closes_ns), within(found.weekends_ns), within(found.opens_ns)
+    return SessionsLoaded(instrument.symbol, ends, weekends, now_ns, opens)
 
 
 class SessionClock:
-    """Tells a daemon's engine when markets close: 30 days ahead at the start, and anew each day.
+    """Tells a daemon's engine when markets close and open: 30 days ahead at the start, and anew each day.
 
-    Nothing is told, and no calendar read, while no policy leaves at the end of a session.
+    Nothing is told, and no calendar read, while no policy leaves at the end of a session and orders live for longer.
     """
 
-    def __init__(self, instruments: Iterable[Instrument], policies: Iterable[Policy]) -> None:
-        """Look after the instruments that have a calendar."""
-        wanted = any(policy.time_exit.at_session_end or policy.time_exit.before_weekend for policy in policies)
+    def __init__(self, instruments: Iterable[Instrument], policies: Iterable[Policy], *, day_orders: bool) -> None:
+        """Look after the instruments that have a calendar; `day_orders`: at the venue orders live for a day only."""
+        leaves = any(policy.time_exit.at_session_end or policy.time_exit.before_weekend for policy in policies)
+        wanted = leaves or day_orders
         self._instruments = [one for one in instruments if one.calendar is not None] if wanted else []
         self._due_ns: int | None = None
 

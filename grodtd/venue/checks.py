@@ -7,7 +7,7 @@ from grodtd.domain.capabilities import Capabilities, ClientIdFormat, ReduceOnly,
 from grodtd.domain.errors import Refused
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.money import is_multiple, plain
-from grodtd.domain.orders import NewOrder, OrderType, Side
+from grodtd.domain.orders import NewOrder, OrderType, Side, TimeInForce
 from grodtd.venue.book import Book
 from grodtd.venue.orders import IMMEDIATE, STOP_TYPES, closing_qty
 
@@ -71,6 +71,11 @@ def check_kind(order: NewOrder, capabilities: Capabilities) -> None:
                 f"{order.client_order_id}: {capabilities.name} has no {order_type} orders (stop_orders: {here})",
                 code="unsupported",
             )
+    if order.time_in_force is TimeInForce.GTC and order_type is not OrderType.MARKET and not capabilities.gtc:
+        raise Refused(
+            f"{order.client_order_id}: at {capabilities.name} an order lives for a day, so it cannot be gtc; use day",
+            code="unsupported",
+        )
     if order.reduce_only and capabilities.reduce_only is ReduceOnly.NONE:
         raise Refused(f"{order.client_order_id}: {capabilities.name} knows no reduce-only orders", code="unsupported")
 

@@ -6,6 +6,7 @@
 | spot_oco | a coin exchange with pairs | a partial fill of one leg ends the other, ids may come again, only shrinking |
 | perp | perpetual futures | reduce-only is checked at execution, and on the whole account |
 | margin | a stock broker | nothing stops a second exit from turning the position over, ids may be used again |
+| margin_day | a stock broker without good-till-cancelled | every order dies at the close |
 | no_stops | limit and market orders only | nothing guards while we are away |
 | ideal_replay | no venue | what replay assumes: linked pairs, changed at will, no fees but the instrument's |
 """
@@ -39,6 +40,10 @@ PERP = Capabilities(name="perp", reduce_only=ReduceOnly.PER_ORDER, amend=Amend.R
 
 MARGIN = Capabilities(
     name="margin", amend=Amend.REPLACE, client_id_scope=ClientIdScope.WHILE_OPEN, late_bound_s=Decimal(15)
+)
+
+MARGIN_DAY = Capabilities(
+    name="margin_day", amend=Amend.REPLACE, client_id_scope=ClientIdScope.WHILE_OPEN, sessions=True, gtc=False
 )
 
 NO_STOPS = Capabilities(name="no_stops", stop_orders=StopOrders.NONE)

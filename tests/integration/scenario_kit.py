@@ -34,13 +34,14 @@ from grodtd.domain.events import (
     RequestRefused,
     RequestUnknown,
     RiskLimitsLoaded,
+    SessionsLoaded,
     TimerFired,
 )
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import Bar, Quote, VolatilityReading
 from grodtd.domain.money import plain
 from grodtd.domain.notes import NoteKind, Severity
-from grodtd.domain.orders import FINAL_STATUSES, NewOrder, OrderStatus, OrderType, Side
+from grodtd.domain.orders import FINAL_STATUSES, NewOrder, OrderStatus, OrderType, Side, TimeInForce
 from grodtd.domain.policy import NS_PER_S, Plan, Policy, ProtectionPolicy
 from grodtd.domain.risk import EntryTerms, RiskLimits
 from grodtd.execution.coverage import Coverage, measure
@@ -52,12 +53,13 @@ from grodtd.runtime.reconciler import Reconciler
 from grodtd.runtime.refold import refold
 from grodtd.runtime.turn import Turn
 from grodtd.venue.bar_matching import FillModel
-from grodtd.venue.profiles import IDEAL_REPLAY, MARGIN, NO_STOPS, PERP, SPOT_LOCKED, SPOT_OCO
+from grodtd.venue.profiles import IDEAL_REPLAY, MARGIN, MARGIN_DAY, NO_STOPS, PERP, SPOT_LOCKED, SPOT_OCO
 from grodtd.venue.venue import SimulatedVenue
 
 MIRROR_AT = Decimal(200)
 BEGAN_NS = 1_700_000_000 * NS_PER_S
 STEP_NS = 1_000_000
+HOUR_NS = 3_600 * NS_PER_S
 ENTRY_ID, BRACKET_ID = "E1", "B1"
 RESTS_BOTH = (Plan.PAIR_REDUCE_ONLY, Plan.NATIVE_OCO)
 
@@ -81,6 +83,11 @@ SPOT_WORLD = World("spot_locked", SPOT_LOCKED, Plan.STOP_RESTING, shorts=False)
 PERP_WORLD = World("perp", PERP, Plan.PAIR_REDUCE_ONLY)
 OCO_WORLD = World("spot_oco", SPOT_OCO, Plan.NATIVE_OCO, shorts=False)
 MARGIN_OCO_WORLD = World("margin_oco", replace(SPOT_OCO, name="margin_oco", locks_inventory=False), Plan.NATIVE_OCO)
+MARGIN_DAY_WORLD = World("margin_day", MARGIN_DAY, Plan.STOP_RESTING)
+PERP_DAY_WORLD = World("perp_day", replace(PERP, name="perp_day", gtc=False), Plan.PAIR_REDUCE_ONLY)
+OCO_DAY_WORLD = World(
+    "margin_oco_day", replace(SPOT_OCO, name="margin_oco_day", locks_inventory=False, gtc=False), Plan.NATIVE_OCO
+)
 BARE_WORLD = World("no_stops", NO_STOPS, Plan.SYNTHETIC)
 REPLAY_WORLD = World("ideal_replay", IDEAL_REPLAY, Plan.NATIVE_OCO)
 
@@ -89,6 +96,8 @@ STOPS_REST = (MARGIN_WORLD, SPOT_WORLD, PERP_WORLD, OCO_WORLD, MARGIN_OCO_WORLD)
 EVERYWHERE = (*STOPS_REST, BARE_WORLD)
 BOTH_REST = (PERP_WORLD, OCO_WORLD, MARGIN_OCO_WORLD)
 STOP_ALONE = (MARGIN_WORLD, SPOT_WORLD)
+DAY_ONLY = (MARGIN_DAY_WORLD, PERP_DAY_WORLD, OCO_DAY_WORLD)
+"""Venues at which every order dies at the close."""
 
 
 def at(*worlds):
@@ -162,7 +171,10 @@ class Story:
     def enter(self, quantity=10, px=100, *, stop=90, target=110, atr=None):
         """Ask for protection, then send the entry, a limit. Without a stop it comes from `atr`."""
         self._request(quantity, stop, target, atr)
-        entry = NewOrder(ENTRY_ID, "X", self.side, OrderType.LIMIT, d(quantity), limit_px=self.px(px))
+        lasts = TimeInForce.GTC if self.world.capabilities.gtc else TimeInForce.DAY
+        entry = NewOrder(
+            ENTRY_ID, "X", self.side, OrderType.LIMIT, d(quantity), limit_px=self.px(px), time_in_force=lasts
+        )
         self._venue(SubmitOrder("", entry))
         return self
 
@@ -235,6 +247,33 @@ class Story:
         order = NewOrder(client_order_id, "X", self.side.opposite, OrderType.LIMIT, d(quantity), limit_px=self.px(px))
         self._venue(SubmitOrder("", order))
         return self
+
+    def keeps_hours(self):
+        """Tell the engine the market's hours: from an hour ago, six and a half hours each day."""
+        opens_ns = tuple(BEGAN_NS + (24 * day - 1) * HOUR_NS for day in range(6))
+        ends_ns = tuple(open_ns + 13 * HOUR_NS // 2 for open_ns in opens_ns)
+        self.hours = opens_ns, ends_ns
+        self._fold(SessionsLoaded("X", ends_ns, (), self.now_ns, opens_ns))
+        return self
+
+    def close(self):
+        """The session ends: DAY orders die, and the market takes nothing."""
+        self._go_to(min(end_ns for end_ns in self.hours[1] if end_ns > self.now_ns))
+        self.venue.halt("X")
+        self._push(self.venue.end_session(self._tick()))
+        return self
+
+    def reopen(self, px, *, seen=True):
+        """The next session begins, at `px`."""
+        open_ns = min(open_ns for open_ns in self.hours[0] if open_ns > self.now_ns)
+        self._go_to(open_ns - 2 * STEP_NS)
+        self.venue.resume("X")
+        self.price(px, seen=seen)
+        self._go_to(open_ns)
+        return self.wait(1)
+
+    def _go_to(self, at_ns):
+        self.wait(d(at_ns - self.now_ns) / NS_PER_S)
 
     def _request(self, quantity, stop, target, atr):
         now_ns = self._tick()

@@ -143,7 +143,8 @@ class TestADay:
     SPY, BTC = Instrument("SPY", calendar="XNYS"), Instrument("BTCUSD")
 
     def test_thirty_days_ahead_at_the_start_then_once_a_day(self):
-        clock, now_ns = SessionClock([self.SPY, self.BTC], [Policy(), self.LEAVES]), at("2026-11-20T12:00")
+        now_ns = at("2026-11-20T12:00")
+        clock = SessionClock([self.SPY, self.BTC], [Policy(), self.LEAVES], day_orders=False)
         (told,) = clock.due(now_ns)
         assert isinstance(told, SessionsLoaded)
         assert (told.symbol, told.ts_received_ns) == ("SPY", now_ns)
@@ -152,11 +153,16 @@ class TestADay:
         assert clock.due(now_ns + DAY)[0].ends_ns[0] == at("2026-11-23T21:00")
 
     def test_nothing_where_no_policy_leaves_with_the_session(self):
-        assert not SessionClock([self.SPY], [Policy()]).wanted
-        assert SessionClock([self.SPY], [Policy()]).due(0) == []
+        assert not SessionClock([self.SPY], [Policy()], day_orders=False).wanted
+        assert SessionClock([self.SPY], [Policy()], day_orders=False).due(0) == []
+
+    def test_both_ends_of_each_session_where_orders_live_for_a_day(self):
+        (told,) = SessionClock([self.SPY], [Policy()], day_orders=True).due(at("2026-11-25T15:00"))
+        assert told.opens_ns[:2] == (at("2026-11-27T14:30"), at("2026-11-30T14:30"))
+        assert told.ends_ns[:2] == (at("2026-11-25T21:00"), at("2026-11-27T18:00"))
 
     def test_what_cannot_be_read_is_due_again(self):
-        clock = SessionClock([Instrument("X", calendar="XNYX")], [self.LEAVES])
+        clock = SessionClock([Instrument("X", calendar="XNYX")], [self.LEAVES], day_orders=False)
         for _ in range(2):
             with pytest.raises(ConfigError):
                 clock.due(at("2026-11-20"))
