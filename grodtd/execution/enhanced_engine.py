@@ -56,6 +56,7 @@ from grodtd.execution.ladder import demote
 from grodtd.execution.oco_emulator import Touch
 from grodtd.execution.order_lifecycle import OrderFact
 from grodtd.execution.placement import choose_plan
+from grodtd.execution.quote_scan import Ints, Scan, scan
 from grodtd.execution.requests import check_entry, check_name, check_quantities, levels_wanted
 from grodtd.execution.risk_state import RiskState
 from grodtd.execution.terms import Step, Terms
@@ -161,6 +162,15 @@ class Engine:
         """Brackets of a symbol that must be told of closed bars, with their policies."""
         for bracket_id in self._wants_bars.get(symbol, ()):
             yield bracket_id, self.terms(self._brackets[bracket_id]).policy
+
+    def idle_quotes(self, symbol: str, bid: Ints, ask: Ints, unit: Decimal, scan: Scan = scan) -> int:
+        """Return how many of a symbol's quotes touch nothing before the first that does; all, where none does.
+
+        bid, ask: int64[n], prices in `unit`, in time order. Those quotes would have changed nothing here and need not
+        be handed in; the one that follows them is to be handed to `process`, which may change what is watched.
+        `scan`: how to look (`replay.quote_walk.walk` is compiled).
+        """
+        return self._book.first(symbol, bid, ask, unit, scan)[0]
 
     def forget(self, bracket_id: str) -> None:
         """Drop an ended bracket from memory; its story is in the journal. A living one is kept."""

@@ -4,7 +4,9 @@ The loop knows nothing of heaps, groups or units: every level is a Decimal, ever
 each operation both are asked the same. `make simulate` plays millions of operations.
 """
 
+import gc
 import os
+import tracemalloc
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -16,10 +18,12 @@ from hypothesis import strategies as st
 
 from grodtd.domain.market import Quote
 from grodtd.domain.orders import Side
+from grodtd.domain.outcome import NOTHING_HAPPENED
 from grodtd.execution.oco_emulator import Touch
 from grodtd.execution.quote_scan import FAR, NO_TRAILS, Heads, scan
 from grodtd.execution.trigger_book import SymbolBook, TriggerBook
 from grodtd.replay.quote_walk import walk
+from tests.unit.engine_kit import NO_STOPS, Trade
 
 pytestmark = pytest.mark.hypothesis  # `make simulate` runs what bears this mark, at full length
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
@@ -340,3 +344,36 @@ def test_compiled_and_not_compiled_walks_agree(prices, ahead, stop, target):
     ask = np.array([9] * ahead + [ask for _, ask in prices], dtype=np.int64)
     long, short = Heads(stop, target, NO_TRAILS), Heads(-target - 3, FAR, NO_TRAILS)
     assert scan(bid, ask, long, short) == walk(bid, ask, long, short)
+
+
+# ---------------------------------------------------------------- the engine hands quotes to it
+
+
+def test_the_engine_counts_idle_quotes_as_it_hears_them_one_by_one():
+    """Arrays say how many may be left out; the next one is an event, and changes what is watched."""
+    trade = Trade(NO_STOPS)  # its stop at 90 and its target at 110 are watched here
+    prices = np.array([100, 91, 109, 105, 90, 80])
+    idle = trade.engine.idle_quotes("X", prices, prices, d(1), walk)
+    outcomes = [trade.engine.process(heard(d(int(px)), d(int(px)))) for px in prices[: idle + 1]]
+    assert idle == 4
+    assert all(outcome is NOTHING_HAPPENED for outcome in outcomes[:-1])
+    assert outcomes[-1].commands
+    assert trade.engine.idle_quotes("X", prices, prices, d(1)) == len(prices)  # it is leaving: nothing is watched
+
+
+def test_an_idle_quote_makes_no_objects():
+    trade = Trade(NO_STOPS)
+    quotes = [heard(d(91 + i % 18), d(92 + i % 18)) for i in range(1000)]
+    process = trade.engine.process
+    for quote in quotes:
+        process(quote)
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.take_snapshot()
+    for quote in quotes:
+        process(quote)
+    grown = [
+        line for line in tracemalloc.take_snapshot().compare_to(before, "filename") if "grodtd" in str(line.traceback)
+    ]
+    tracemalloc.stop()
+    assert sum(line.size_diff for line in grown) == 0
