@@ -24,7 +24,7 @@ from grodtd.execution.enhanced_engine import Engine
 from grodtd.execution.trade_exit_service import TradeExitService
 from grodtd.ports import Clock, Journal, Record, RiskAdvisor
 from grodtd.runtime.account import LiveAccount
-from grodtd.runtime.clocks import SystemClock
+from grodtd.runtime.clocks import SystemClock, VenueClock
 from grodtd.runtime.feed import Recording, merged, quotes_of_bar
 from grodtd.runtime.runner import Runner
 from grodtd.runtime.sessions import SessionClock
@@ -234,23 +234,35 @@ def run_daemon(
     Raises: ConfigError, DataError - before anything was touched; `JournalLocked`, `SocketTaken` - another one runs;
     the journal's other errors; `LeaseLost`, `PartFailed` - what ended it.
     """
+    with asyncio.Runner() as runner:
+        _run_daemon(configuration, options, log, ready, runner)
+
+
+def _run_daemon(
+    configuration: Configuration,
+    options: "DaemonOptions",
+    log: "Logger",
+    ready: Callable[[], None],
+    runner: asyncio.Runner,
+) -> None:
     from grodtd.daemon import LiveDaemon  # noqa: PLC0415 - a replay needs none of its libraries
 
     recordings = [
         recorded(path, configuration, lambda words: log.warning("feed", remark=words)) for path in options.feeds
     ]
     _make_private(options.state)
-    host, clock, settings = socket.gethostname(), SystemClock(), configuration.brokers.paper
+    host, wall, settings = socket.gethostname(), SystemClock(), configuration.brokers.paper
+    clock = VenueClock(runner.get_loop(), wall, far_off_s=float(configuration.daemon.clock_refuse_s))
     lock = ExclusiveLock(options.state / "daemon", host)
     try:
         capabilities, instruments = PROFILES[settings.profile], configuration.instruments.values()
         account = PaperAccount(options.state / "paper-account.jsonl", capabilities, instruments, cash=settings.cash)
         journal = DaemonJournal(
-            options.journal, account=configuration.brokers.use, holder=f"{host}:{os.getpid()}", now_ns=clock.now_ns()
+            options.journal, account=configuration.brokers.use, holder=f"{host}:{os.getpid()}", now_ns=wall.now_ns()
         )
         for remark in journal.opening.remarks:
             log.warning("journal_opened", remark=remark)
-        broker = KeptPaper(account, clock, latency_s=settings.latency_ms / 1000)
+        broker = KeptPaper(account, wall, latency_s=settings.latency_ms / 1000)
         advisor = _advisor(configuration.risk.advisor)
         daemon = LiveDaemon(
             configuration,
@@ -260,13 +272,14 @@ def run_daemon(
             broker=broker,
             paper=broker,
             clock=clock,
+            wall=wall,
             recording=merged([recording for recording, _, _ in recordings]) if recordings else None,
             fatal=(LeaseLost,),
             advisor=advisor,
         )
         for _, symbol, interval_s in recordings:
             daemon.market.coarse(symbol, interval_s)
-        asyncio.run(_run_with(advisor, daemon.run(ready)))
+        runner.run(_run_with(advisor, daemon.run(ready)))
     finally:
         lock.release()
 

@@ -32,24 +32,29 @@ from grodtd.domain.events import (
     RunStarted,
 )
 from grodtd.domain.market import Quote
+from grodtd.domain.notes import Severity
 from grodtd.domain.orders import ExecutionReport, Side
 from grodtd.domain.outcome import Outcome
 from grodtd.domain.policy import Policy, policies_for
 from grodtd.execution.trade_exit_service import TradeExitService
 from grodtd.execution.volatility_reading import bars_wanted, read_bars
-from grodtd.monitoring.explain import explain, in_words
+from grodtd.monitoring.explain import duration, explain, in_words
 from grodtd.monitoring.logs import Logger
 from grodtd.monitoring.status import alarm_of, as_data, bracket_data, bracket_status, status_of
+from grodtd.monitoring.status_troubles import clock_off, snapshot_failed
 from grodtd.monitoring.status_values import Alarm, Daemon, Situation
 from grodtd.monitoring.step_log import StepLog
 from grodtd.ports import Broker, Clock, Journal, RiskAdvisor
 from grodtd.runtime.account import LiveAccount
 from grodtd.runtime.bar_facts import BarFacts
 from grodtd.runtime.bars import LiveBars, lengths_wanted
+from grodtd.runtime.clocks import VenueClock
 from grodtd.runtime.feed import FeedPlayer, Recording, let_pass
-from grodtd.runtime.recovery import SNAPSHOT_EVERY, Remembered, SnapshotKeeper, recover
+from grodtd.runtime.open_hours import is_closed
+from grodtd.runtime.recovery import Remembered, SnapshotKeeper, recover
 from grodtd.runtime.runner import Runner
 from grodtd.runtime.sessions import SessionClock
+from grodtd.runtime.silence import ORDERS, Heard, Lookout, Trouble, orders_silent, prices_silent
 from grodtd.runtime.supervisor import Part, Supervisor
 from grodtd.runtime.watch import Watcher
 from grodtd.service.app import create_app
@@ -128,8 +133,6 @@ class DaemonOptions(msgspec.Struct, frozen=True):
     speed: Decimal = Decimal(1)
     begin_ns: int | None = None
     """What a feed recorded before this is history: the bars know it, nobody trades it."""
-    snapshot_every: int = SNAPSHOT_EVERY
-    """Journal records from one snapshot of the engine's state to the next; a restart folds at most about as many."""
 
 
 class LiveDaemon:
@@ -148,13 +151,23 @@ class LiveDaemon:
         recording: Recording | None,
         fatal: tuple[type[Exception], ...],
         advisor: RiskAdvisor | None = None,
+        wall: Clock | None = None,
     ) -> None:
-        """Fold the journal: blocking work, before the loop is busy. Raises: the journal's errors."""
+        """Fold the journal: blocking work, before the loop is busy. Raises: the journal's errors.
+
+        `wall`: the computer's clock, which the lease is kept by, as whoever opens the journal next has no other;
+        None: `clock`, where that is no `VenueClock`.
+        """
         self.configuration, self.options, self.log = configuration, options, log
         self.journal, self.broker, self.paper, self.clock, self.recording = journal, broker, paper, clock, recording
-        self.begun_ns = clock.now_ns()
+        self.wall = wall or clock
+        self.begun_ns = self.wall.now_ns()
         turn = recover(journal, journal.append, lambda words: log.warning("recovery", remark=words))
-        self.runner = Runner(turn, broker, journal, clock, snapshots=journal, snapshot_every=options.snapshot_every)
+        if isinstance(clock, VenueClock):
+            clock.begin(turn.ts_ns)
+        self.runner = Runner(
+            turn, broker, journal, clock, snapshots=journal, snapshot_every=configuration.daemon.snapshot_every
+        )
         self.market = LiveBars(lengths_wanted(configuration.policies.values()), clocked=recording is None)
         self.bar_facts = BarFacts(configuration.policies.values(), turn.engine.living_by_bars, self._atr_now)
         self.service = TradeExitService(
@@ -169,8 +182,10 @@ class LiveDaemon:
         self.sessions = SessionClock(
             configuration.instruments.values(), configuration.policies.values(), day_orders=not broker.capabilities.gtc
         )
-        self.supervisor = Supervisor(self.runner, journal, clock, log, fatal=fatal)
+        self.supervisor = Supervisor(self.runner, journal, self.wall, log, fatal=fatal)
         self.alarms: deque[Alarm] = deque(maxlen=ALARMS_KEPT)
+        self.listening_ns = clock.now_ns()
+        self.lookout = Lookout(self.troubles, log, begun=self._trouble_begun, over=self._trouble_over)
         self.player: FeedPlayer | None = None
         self.played = 0 if recording is None else self._let_pass(recording)
         self.desk = Desk(
@@ -231,7 +246,7 @@ class LiveDaemon:
         policies = self.configuration.policies
         situation = Situation(
             now_ns=now_ns,
-            daemon=self._daemon(now_ns),
+            daemon=self._daemon(self.wall.now_ns()),
             brackets=runner.brackets(),
             terms_of=runner.turn.engine.terms,
             quotes=self.market.last,
@@ -253,8 +268,33 @@ class LiveDaemon:
             faults=tuple(self.supervisor.faults),
             unprotected_fills=tuple(self.watcher.failures.values()),
             feed=None if self.player is None else self.player.state(),
+            troubles=self.troubles(),
+            snapshot_error=self.runner.snapshot_error,
+            clock_off_s=self.runner.clock_off_s,
         )
         return as_data(status_of(situation))
+
+    def troubles(self) -> list[Trouble]:
+        """Say what is not as it should be and lasts: silent streams, a clock that is off, a snapshot that failed."""
+        runner, settings, now_ns = self.runner, self.configuration.daemon, self.clock.now_ns()
+        heard = Heard(
+            now_ns=now_ns,
+            begun_ns=self.listening_ns,
+            link_up=runner.link_up,
+            link_ns=runner.link_ns,
+            report_ns=runner.last_report_ns,
+            untold_ns=runner.untold_ns,
+            compared_ns=runner.compared_ns,
+            quote_ns=runner.last_quote_ns,
+            feed_over=self.player is not None and self.player.ended,
+        )
+        open_now = [bracket for bracket in runner.brackets() if bracket.phase not in ENDED]
+        return [
+            *orders_silent(heard, open_now, float(settings.orders_silent_s)),
+            *prices_silent(heard, open_now, self.market.last, float(settings.prices_silent_s), self._market_closed),
+            *clock_off(runner.clock_off_s, runner.clock_off, float(settings.clock_warn_s)),
+            *snapshot_failed(runner.snapshot_error, runner.snapshot_failed_ns),
+        ]
 
     def view(self, bracket: Bracket) -> dict[str, Any]:
         """Say how one bracket stands, as plain data."""
@@ -304,7 +344,10 @@ class LiveDaemon:
 
     async def start(self) -> None:
         """Fold in what the engine lives under, listen to the account and compare with it; `run` does this first."""
+        if isinstance(self.clock, VenueClock):
+            await self.clock.keep(self.broker)  # what fails here is tried again before the first comparison
         known, now_ns = self.configuration, self.clock.now_ns()
+        self.listening_ns = now_ns
         kind = known.brokers.use
         await self.runner.start(
             RunStarted(kind, config_fingerprint=known.fingerprint, version=grodtd.__version__, ts_received_ns=now_ns),
@@ -317,7 +360,10 @@ class LiveDaemon:
         )
 
     def _parts(self) -> list[Part]:
-        parts = [Part("api", self.server.run, last=True, stop=self.server.stop)]
+        parts = [
+            Part("api", self.server.run, last=True, stop=self.server.stop),
+            Part("lookout", self.lookout.run, essential=False),
+        ]
         if self.sessions.wanted:
             parts.append(Part("sessions", self._tell_sessions, essential=False))
         if self.bar_facts.wanted and self.recording is None:
@@ -361,6 +407,25 @@ class LiveDaemon:
             alarm = alarm_of(note, in_words(note))
             if alarm is not None:
                 self.alarms.append(alarm)
+
+    def _trouble_begun(self, trouble: Trouble) -> None:
+        severity = Severity.ALARM if trouble.serious else Severity.WARNING
+        self.alarms.append(Alarm(self.clock.now_ns(), "", severity.value, trouble.words))
+        if trouble.name == ORDERS:
+            self.runner.compare_soon()
+
+    def _trouble_over(self, trouble: Trouble) -> None:
+        now_ns = self.clock.now_ns()
+        lasted = duration(max(0, now_ns - trouble.since_ns)) if trouble.since_ns else ""
+        words = f"over{f' after {lasted}' if lasted else ''}: {trouble.words}"
+        self.alarms.append(Alarm(now_ns, "", Severity.INFO.value, words))
+
+    def _market_closed(self, symbol: str) -> bool:
+        """Whether nobody trades a symbol now; in a recorded market, whose time is not ours, that is not known."""
+        instrument = self.configuration.instruments.get(symbol)
+        if self.recording is not None or instrument is None or instrument.calendar is None:
+            return False
+        return is_closed(instrument.calendar, self.clock.now_ns())
 
     def _atr_now(self, symbol: str, policy: Policy, until_ns: int) -> Decimal | None:
         bars = self.market.closed(symbol, policy.atr.interval_s, bars_wanted(policy), until_ns)

@@ -81,7 +81,7 @@ class Broker(Protocol):
         ...
 
     async def server_time_ns(self) -> int:
-        """The venue's clock."""
+        """The venue's clock. Raises `Refused` (`no_clock`) where it tells none: the computer's counts then."""
         ...
 
     def events(self) -> AsyncIterator[ExecutionReport | Quote | LinkStatus]:

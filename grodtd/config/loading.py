@@ -10,6 +10,7 @@ import msgspec
 
 import grodtd
 from grodtd.config.broker_schema import BrokerSettings
+from grodtd.config.daemon_schema import DaemonSettings
 from grodtd.config.environment import read_environment
 from grodtd.config.fields import Value
 from grodtd.config.layers import Origin, read_layer
@@ -44,6 +45,8 @@ class Configuration(msgspec.Struct, frozen=True):
     """Which account a daemon trades, and whose fills it protects."""
     risk: RiskSettings = RiskSettings()
     """The account's limits on new entries, and the outside system that is asked."""
+    daemon: DaemonSettings = DaemonSettings()
+    """What a daemon watches itself by, and how much it keeps."""
     sources: Sources | None = None
     """What it was loaded from, as it was read; a policy of a single bracket is laid on that."""
 
@@ -84,6 +87,7 @@ def load_sources(sources: Sources) -> Configuration:
         content_digest=sources.digest,
         brokers=resolved.brokers,
         risk=resolved.risk,
+        daemon=resolved.daemon,
         sources=sources,
     )
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from grodtd.config.broker_schema import Brokers
+from grodtd.config.daemon_schema import DaemonBlock
 from grodtd.config.fields import Kind, Named, Value, allowed, shown, word
 from grodtd.config.instrument_schema import Instruments
 from grodtd.config.risk_schema import RiskLimitsBlock
@@ -50,12 +51,19 @@ class BrokersFile(Block):
     brokers: Brokers = Brokers()
 
 
+class DaemonFile(Block):
+    """`daemon.yaml`."""
+
+    daemon: DaemonBlock = DaemonBlock()
+
+
 FILES: dict[str, type[Block]] = {
     "risk_reward.yaml": RiskRewardFile,
     "trade_exit.yaml": TradeExitFile,
     "risk_limits.yaml": RiskLimitsFile,
     "instruments.yaml": InstrumentsFile,
     "brokers.yaml": BrokersFile,
+    "daemon.yaml": DaemonFile,
 }
 """Every file we read, lowest precedence first. Each has one top block, named like no other file's."""
 

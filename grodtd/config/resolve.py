@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from grodtd.config.broker_schema import Brokers, BrokerSettings, to_settings, unknown_strategies
+from grodtd.config.daemon_schema import DaemonBlock, DaemonSettings, to_daemon
 from grodtd.config.fields import Value
 from grodtd.config.instrument_schema import InstrumentRules, to_instrument
 from grodtd.config.layers import Layer, Origin, Setting, complaint
@@ -33,6 +34,7 @@ DEFAULTS: Path = ("instruments", "defaults")
 SYMBOLS: Path = ("instruments", "symbols")
 BROKERS: Path = ("brokers",)
 RISK_LIMITS: Path = ("risk_limits",)
+DAEMON: Path = ("daemon",)
 
 
 class Resolved(NamedTuple):
@@ -47,6 +49,7 @@ class Resolved(NamedTuple):
     problems: list[str]
     brokers: BrokerSettings = BrokerSettings()
     risk: RiskSettings = RiskSettings()
+    daemon: DaemonSettings = DaemonSettings()
 
 
 def resolve(files: Sequence[Layer], environment: Layer) -> Resolved:
@@ -70,7 +73,7 @@ def resolve(files: Sequence[Layer], environment: Layer) -> Resolved:
     risk = _risk(into, layers)
     for symbol in _names(layers, SYMBOLS):
         _instrument(into, symbol, layers)
-    return into._replace(brokers=_brokers(into, layers), risk=risk)
+    return into._replace(brokers=_brokers(into, layers), risk=risk, daemon=_daemon(into, layers))
 
 
 def _policy(
@@ -146,6 +149,13 @@ def _brokers(into: Resolved, layers: Sequence[Layer]) -> BrokerSettings:
             words = f"no strategy is named {strategy!r}; known: {', '.join(sorted(strategies))}"
             into.problems.append(complaint(placed.origin(path), (*BROKERS, *path), words))
     return to_settings(block)
+
+
+def _daemon(into: Resolved, layers: Sequence[Layer]) -> DaemonSettings:
+    placed = _laid(_below(layer, DAEMON) for layer in layers)
+    block = DaemonBlock.model_validate(_tree(placed.settings))
+    _record(into, DAEMON, block, placed)
+    return to_daemon(block)
 
 
 def _below(layer: Layer, *prefixes: Path) -> Placed:

@@ -28,6 +28,7 @@ def effective_lines(configuration: Configuration) -> list[str]:
     headings["risk_limits."] = "risk limits of the account"
     headings["instruments."] = "instruments"
     headings["brokers."] = f"brokers (in use: {configuration.brokers.use})"
+    headings["daemon."] = "the daemon itself"
     width = max(len(path) for path in configuration.values) + 2
     broad = max(len(word(value)) for value in configuration.values.values()) + 2
     heading = ""

@@ -108,7 +108,7 @@ class PaperBroker:
         return await self._ask(lambda: self.venue.instruments(symbols))
 
     async def server_time_ns(self) -> int:
-        """Return the injected clock's time: the venue has no other."""
+        """Return the venue's time: that of the clock handed in."""
         return await self._ask(self._clock.now_ns)
 
     async def events(self) -> AsyncIterator[Pushed]:

@@ -34,6 +34,7 @@ from grodtd.monitoring.status_values import (
     Unresolved,
 )
 from grodtd.monitoring.status_words import NS, age_s
+from grodtd.runtime.silence import ORDERS, PRICES, Trouble
 
 
 def status_of(situation: Situation) -> Status:
@@ -58,7 +59,8 @@ def status_of(situation: Situation) -> Status:
     )
     totals = _totals(told)
     problems = words.problems(situation, told)
-    level, verdict = words.verdict(totals, told, problems, situation.unprotected_fills)
+    silent = [trouble for trouble in situation.troubles if trouble.serious and trouble.name in (ORDERS, PRICES)]
+    level, verdict = words.verdict(totals, told, problems, situation.unprotected_fills, silent)
     return Status(
         level=level,
         verdict=verdict,
@@ -76,6 +78,9 @@ def status_of(situation: Situation) -> Status:
         orphans=tuple(situation.orphans),
         alarms=tuple(situation.alarms),
         feed=situation.feed,
+        silent=tuple(_stream(trouble) for trouble in silent),
+        snapshot_error=situation.snapshot_error,
+        clock_off_s=None if situation.clock_off_s is None else round(situation.clock_off_s, 3),
         daemon=situation.daemon,
     )
 
@@ -223,6 +228,11 @@ def _order(order: LegOrder, now_ns: int) -> Order:
         age_s=age_s(now_ns, max(order.asked_ns, order.sent_ns)),
         reason=order.reason,
     )
+
+
+def _stream(silent: Trouble) -> str:
+    name = silent.name.removesuffix("_silent")
+    return f"{name}:{silent.about}" if silent.about else name
 
 
 def _short(value: Decimal) -> Decimal:

@@ -10,6 +10,7 @@ from grodtd.domain.market import Quote
 from grodtd.execution.terms import Terms
 from grodtd.runtime.bars import Warmth
 from grodtd.runtime.feed import FeedState
+from grodtd.runtime.silence import Trouble
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -156,6 +157,10 @@ class Situation(msgspec.Struct, frozen=True):
     unprotected_fills: Sequence[str] = ()
     """Fills by other hands that a rule says to protect, and that could not be protected so far."""
     feed: FeedState | None = None
+    troubles: Sequence[Trouble] = ()
+    """What lasts: streams that are silent, a clock that is off, a snapshot that failed."""
+    snapshot_error: str = ""
+    clock_off_s: float | None = None
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -179,4 +184,10 @@ class Status(msgspec.Struct, frozen=True):
     orphans: tuple[str, ...]
     alarms: tuple[Alarm, ...]
     feed: FeedState | None
+    silent: tuple[str, ...]
+    """Streams that should speak and do not: orders, prices, or prices of one symbol (`prices:X`)."""
+    snapshot_error: str
+    """Why the last snapshot could not be kept; empty when it was, or none was due."""
+    clock_off_s: float | None
+    """The venue's clock less the computer's, seconds; None: the venue tells none, or it was not measured yet."""
     daemon: Daemon

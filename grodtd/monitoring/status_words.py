@@ -1,6 +1,6 @@
 """How things stand, in sentences: one for a bracket, one for everything, and one for whatever else is wrong."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -10,10 +10,9 @@ from grodtd.domain.orders import Side
 from grodtd.domain.policy import Plan
 from grodtd.execution.coverage import Coverage
 from grodtd.monitoring.status_values import BracketStatus, Situation, Totals
+from grodtd.runtime.silence import ORDERS, PRICES, Trouble
 
 NS = 1_000_000_000
-STALE_QUOTE_S = 60.0
-"""A quote older than this is worth a warning while something is open."""
 
 
 def bracket_verdict(
@@ -33,7 +32,7 @@ def bracket_verdict(
     if exposed and bracket.closed_until_ns is not None:
         until = f"{datetime.fromtimestamp(bracket.closed_until_ns // NS, UTC):%Y-%m-%d %H:%M:%S} UTC"
         how = f"leaving at market ({bracket.exit_reason})" if bracket.exits is ExitState.LEAVE else "armed again"
-        closed = "the market is closed, and its orders live for a day"
+        closed = "the market is closed and holds no exit of ours"
         return (
             "warning",
             f"EXPOSED by design {plain(exposed)} of {plain(cover.sellable_qty)}: {closed}; {how} at {until}",
@@ -108,32 +107,21 @@ def problems(situation: Situation, told: Sequence[BracketStatus]) -> list[str]:
         found.append(
             f"{len(situation.faults)} fault(s) in this program since its start; the last: {situation.faults[-1]}"
         )
-    old_s = age_s(situation.now_ns, situation.last_quote_ns) if situation.last_quote_ns else None
-    open_there = any(bracket.open_qty > 0 for bracket in told)
-    if open_there and (old_s is None or old_s > STALE_QUOTE_S):
-        how = "no quote has come yet" if old_s is None else f"the last quote came {old_s:.0f} s ago"
-        over = " (the feed is over)" if situation.feed is not None and situation.feed.ended else ""
-        found.append(f"{how}{over}: levels watched here cannot trigger")
-    else:
-        found.extend(_silent_symbols(situation, told))
+    found.extend(trouble.words for trouble in situation.troubles)
+    waited_for = any(bracket.open_qty > 0 for bracket in told) and not situation.last_quote_ns
+    if waited_for and all(trouble.name != PRICES for trouble in situation.troubles):
+        found.append("no quote has come yet: levels watched here cannot trigger")
     found.extend(f"a fill by another hand is NOT protected: {fill}" for fill in situation.unprotected_fills)
     found.extend(f"{bracket.bracket_id}: {bracket.verdict}" for bracket in told if bracket.level == "warning")
     return found
 
 
-def _silent_symbols(situation: Situation, told: Sequence[BracketStatus]) -> Iterator[str]:
-    """Name the open symbols whose prices stopped coming while those of others go on: one frozen feed among several."""
-    for symbol in dict.fromkeys(bracket.symbol for bracket in told if bracket.open_qty > 0):
-        quote = situation.quotes.get(symbol)
-        if quote is None or not quote.ts_received_ns:
-            continue
-        old_s = age_s(situation.now_ns, quote.ts_received_ns)
-        if old_s > STALE_QUOTE_S:
-            yield f"the last quote of {symbol} came {old_s:.0f} s ago: its levels watched here cannot trigger"
-
-
 def verdict(
-    totals: Totals, told: Sequence[BracketStatus], problems: Sequence[str], unprotected_fills: Sequence[str] = ()
+    totals: Totals,
+    told: Sequence[BracketStatus],
+    problems: Sequence[str],
+    unprotected_fills: Sequence[str] = (),
+    silent: Sequence[Trouble] = (),
 ) -> tuple[str, str]:
     """Return the level of everything, and the one sentence a status begins with."""
     for word, quantity in (("EXPOSED", "exposed_qty"), ("UNKNOWN", "unknown_qty")):
@@ -144,6 +132,14 @@ def verdict(
             return "alarm", f"{word}: {parts}, naked for {worst.seconds_naked:g} s (worst: {worst.bracket_id})"
     if unprotected_fills:
         return "alarm", f"EXPOSED: a fill by another hand is not protected: {unprotected_fills[0]}"
+    level, rest = _at_rest(totals, told, problems)
+    if any(trouble.name == ORDERS for trouble in silent):
+        return "alarm", f"SILENT: {silent[0].words}"
+    return level, f"SILENT: {silent[0].words}; {rest}" if silent else rest
+
+
+def _at_rest(totals: Totals, told: Sequence[BracketStatus], problems: Sequence[str]) -> tuple[str, str]:
+    """Return level and sentence where nothing is exposed or unknown."""
     level = "warning" if problems else "ok"
     if not totals.open_brackets:
         return level, "nothing is open"

@@ -13,6 +13,10 @@ LONGEST_TRIP_S = 1.0
 FAR_OFF_S = 10.0
 """A computer's clock this far from the venue's is broken: requests signed with it would be refused, too."""
 ANSWER_WITHIN_S = 2.0
+JUMPED_S = 1.0
+"""The computer's clock and monotonic time have parted by so much: it was set, or the machine slept. Measure again."""
+NO_CLOCK = "no_clock"
+"""Code of a refusal: this venue tells no time of its own."""
 
 
 class LoopClock:
@@ -43,6 +47,8 @@ class VenueClock:
     wrong, nor one that jumps, moves any of them. The computer's clock counts only until the venue was first heard,
     and only where there is no journal: otherwise time then stands where the journal ends, so that no deadline of an
     earlier process passes before it is due.
+
+    Where the venue tells no time (`Refused` with the code `no_clock`) this is the computer's clock, from then on.
     """
 
     def __init__(
@@ -50,13 +56,24 @@ class VenueClock:
     ) -> None:
         """`wall`: the computer's clock. `journal_ns`: the time of the journal's last record; 0: it is empty."""
         self._loop, self._wall, self._far_off_s = loop, wall, far_off_s
-        self._offset_ns = (journal_ns or wall.now_ns()) - self._ticks_ns()
         self._measured_s: float | None = None
+        self._wall_offset_ns = 0
+        """The computer's clock less monotonic time, when last measured."""
+        self._untold = False
         self.skew_s: float | None = None
         """The computer's clock less the venue's, seconds, when last measured; None: never."""
+        self._offset_ns = wall.now_ns() - self._ticks_ns()
+        self.begin(journal_ns)
+
+    def begin(self, journal_ns: int) -> None:
+        """Let time stand where the journal ends (`journal_ns`; 0: it is empty) until the venue is heard."""
+        if journal_ns and self._measured_s is None:
+            self._offset_ns = journal_ns - self._ticks_ns()
 
     def now_ns(self) -> int:
         """Nanoseconds since the epoch, by the venue's clock."""
+        if self._untold:
+            return self._wall.now_ns()
         return self._offset_ns + self._ticks_ns()
 
     @property
@@ -72,8 +89,7 @@ class VenueClock:
 
         A measurement that fails changes nothing: monotonic time carries on from the last one.
         """
-        now_s = self._loop.time()
-        if self._measured_s is not None and now_s - self._measured_s < MEASURE_EVERY_S:
+        if self._untold or not self._due():
             return ""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
@@ -81,13 +97,25 @@ class VenueClock:
                 server_ns = await broker.server_time_ns()
                 answered_ns = self._ticks_ns()
         except (Refused, NotSent, OutcomeUnknown, TimeoutError) as error:
+            if isinstance(error, Refused) and error.code == NO_CLOCK:
+                self._untold = True
+                return ""
             return "" if self._measured_s is not None else f"the venue does not tell its time: {error}"
         if answered_ns - asked_ns > LONGEST_TRIP_S * NS:
             return "" if self._measured_s is not None else "the venue's time took too long to arrive to be of use"
         self._offset_ns = server_ns - (asked_ns + answered_ns) // 2
         self._measured_s = self._loop.time()
-        self.skew_s = (self._wall.now_ns() - self.now_ns()) / NS
+        wall_ns = self._wall.now_ns()
+        self._wall_offset_ns = wall_ns - self._ticks_ns()
+        self.skew_s = (wall_ns - self.now_ns()) / NS
         return ""
+
+    def _due(self) -> bool:
+        """Whether to measure: every so often, and at once when one of our clocks has jumped against the other."""
+        if self._measured_s is None or self._loop.time() - self._measured_s >= MEASURE_EVERY_S:
+            return True
+        parted_ns = self._wall.now_ns() - self._ticks_ns() - self._wall_offset_ns
+        return abs(parted_ns) > JUMPED_S * NS
 
     def _ticks_ns(self) -> int:
         return int(self._loop.time() * NS)

@@ -17,7 +17,7 @@ from grodtd.domain.errors import GrodtdError, Refused
 from grodtd.domain.events import BracketRequested, Event, LinkStatus, RequestUnknown, TimerFired
 from grodtd.domain.market import Quote
 from grodtd.domain.notes import Note
-from grodtd.domain.orders import ExecutionReport
+from grodtd.domain.orders import FINAL_STATUSES, ExecutionReport, OrderReport
 from grodtd.domain.outcome import NOTHING_HAPPENED, Outcome
 from grodtd.execution import snapshot
 from grodtd.ports import Broker, Clock, Journal
@@ -74,6 +74,14 @@ class Runner:
         self.bad_quotes = 0
         """Quotes that were no numbers: nobody was told of them."""
         self.last_report_ns = 0
+        self.link_ns = 0
+        """When the connection last came up."""
+        self.untold_ns = 0
+        """When a comparison found an order filled or ended that the stream, silent since, has not told; 0: all told."""
+        self.compared_ns = 0
+        """When the last comparison was answered in full."""
+        self._caught_up = False
+        """Whether a comparison was answered since the start or the last broken link: nothing found by it is silence."""
         self.last_findings: Findings | None = None
         self.mishaps: list[Exception] = []
         """Errors of ours while a fact was taken in: each one is a defect, told through `on_mishap`."""
@@ -90,6 +98,8 @@ class Runner:
         self._dead = False
         self.snapshot_error: str = ""
         """Why the last snapshot could not be kept; empty when it was. A restart then folds more, and loses nothing."""
+        self.snapshot_failed_ns = 0
+        """When that was."""
         self._snapshots, self._snapshot_every = snapshots, snapshot_every
         self._snapshot: asyncio.Task[None] | None = None
 
@@ -132,6 +142,13 @@ class Runner:
     def clock_off(self) -> str:
         """Why the computer's clock forbids new risk, in words; empty when it does not."""
         return self.clock.off if isinstance(self.clock, VenueClock) else ""
+
+    @property
+    def clock_off_s(self) -> float | None:
+        """The venue's clock less the computer's, seconds, when last measured; None: it tells none, or not yet."""
+        if not isinstance(self.clock, VenueClock) or self.clock.skew_s is None:
+            return None
+        return -self.clock.skew_s
 
     @property
     def tasks(self) -> tuple["asyncio.Task[None]", ...]:
@@ -195,7 +212,13 @@ class Runner:
         if found.complete and not self.fenced and downs == self._downs:  # what was read before a break says nothing
             self.dispatcher.release()
             self.ready.set()
+        if found.complete and downs == self._downs:
+            self.compared_ns, self._caught_up = self.clock.now_ns(), True
         return found
+
+    def compare_soon(self) -> None:
+        """Compare with the venue as soon as nothing else is compared."""
+        self._compare.set()
 
     async def keep_snapshot(self) -> None:
         """Keep the engine's state as it is now, so that a restart need not fold what led to it.
@@ -212,7 +235,7 @@ class Runner:
             )
             self.snapshot_error = ""
         except (OSError, GrodtdError) as error:  # whoever commits meets it too, and knows what follows from it
-            self.snapshot_error = str(error)
+            self.snapshot_error, self.snapshot_failed_ns = str(error), self.clock.now_ns()
         finally:
             self._snapshot = None
 
@@ -265,7 +288,13 @@ class Runner:
     def _corrects(self, event: Event) -> bool:
         """Hand a reconciler's fact in; say whether it led to anything."""
         outcome = self._take(event)
-        return bool(outcome.commands or outcome.notes)
+        news = bool(outcome.commands or outcome.notes)
+        of_orders = isinstance(event, ExecutionReport) or (
+            isinstance(event, OrderReport) and event.status in FINAL_STATUSES
+        )
+        if news and of_orders and self._caught_up and not self.untold_ns:
+            self.untold_ns = self.clock.now_ns()
+        return news
 
     def _durable_since(self, sequence: int) -> Callable[[], Awaitable[None]]:
         async def wait() -> None:
@@ -310,7 +339,7 @@ class Runner:
                     continue
                 self.last_quote_ns = now_ns
             elif isinstance(event, ExecutionReport):
-                self.last_report_ns = now_ns
+                self.last_report_ns, self.untold_ns = now_ns, 0
             elif isinstance(event, LinkStatus):
                 if event.up and not self.link_up:
                     self._compare.set()
@@ -318,6 +347,9 @@ class Runner:
                     # Nothing is sent on what we last knew: a comparison lets it go again (L5).
                     self.dispatcher.hold()
                     self._downs += 1
+                    self.untold_ns, self._caught_up = 0, False
+                else:
+                    self.link_ns = now_ns
                 self.link_up = event.up
             self._deliver(replace(event, ts_received_ns=now_ns))
 

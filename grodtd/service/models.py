@@ -285,6 +285,9 @@ class Status(Answer):
     orphans: list[str]
     alarms: list[Alarm]
     feed: Feed | None
+    silent: list[str]
+    snapshot_error: str
+    clock_off_s: float | None
     daemon: Daemon
 
 

@@ -43,10 +43,11 @@ def status_lines(status: Data, width: int) -> Iterator[RenderableType]:
         over = ", over" if feed["ended"] else ""
         share = f"{feed['played']:,} of {feed['total']:,}"
         yield Text(f"feed {feed['source']}: {share} quotes, market time {at}, speed {feed['speed']}{over}", style="dim")
+    off = "" if status["clock_off_s"] is None else f", the venue's clock {status['clock_off_s']:+g} s from ours"
     yield Text(
         f"grodtd {daemon['version']}, account {daemon['account']}, process {daemon['pid']}, up "
         f"{seconds(daemon['uptime_s'])}, journal {daemon['journal']} at {daemon['last_seq']}, configuration "
-        f"{daemon['config_fingerprint']}",
+        f"{daemon['config_fingerprint']}{off}",
         style="dim",
     )
 

@@ -327,7 +327,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_files_and_lines(problems)
 
 def test_a_directory_must_be_there_and_hold_something(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = "risk_reward.yaml, trade_exit.yaml, risk_limits.yaml, instruments.yaml, brokers.yaml"
+    names = "risk_reward.yaml, trade_exit.yaml, risk_limits.yaml, instruments.yaml, brokers.yaml, daemon.yaml"
     with pytest.raises(ConfigError) as error:
         load("nowhere", environ={})
     assert error.value.problems == [f"nowhere: is not a directory: name the one that holds {names}"]
@@ -344,7 +344,7 @@ def test_an_environment_must_be_there_and_hold_something(problems, tmp_path):
         "configs: '../paper' is no name of an environment; environments there: paper"
     ]
     (tmp_path / "configs" / "empty").mkdir()
-    names = "risk_reward.yaml, trade_exit.yaml, risk_limits.yaml, instruments.yaml, brokers.yaml"
+    names = "risk_reward.yaml, trade_exit.yaml, risk_limits.yaml, instruments.yaml, brokers.yaml, daemon.yaml"
     assert problems(files, env="empty") == [f"configs/empty: holds none of {names}: at least one must be there"]
 
 

@@ -69,6 +69,11 @@ class Living:
         self.broker.feed(Quote(symbol, Decimal(str(px)), Decimal(str(px)), now_ns, **given))
         await self.daemon._settled()
 
+    def deaf_to(self, *kinds):
+        """Lose what the venue pushes of these types; everything else still arrives. Without any: hear again."""
+        push = type(self.broker)._push
+        self.broker._push = lambda events: push(self.broker, [one for one in events if not isinstance(one, kinds)])
+
     async def by_hand(self, order_id, side, quantity, limit=None, symbol="X"):
         """Send an order to the venue, round the daemon."""
         kind = OrderType.MARKET if limit is None else OrderType.LIMIT
@@ -102,6 +107,7 @@ async def living(
     symbols=("X", "Y"),
     calendar=None,
     config=None,
+    clock=None,
 ):
     """Run a daemon on X and Y (tick 0.01, lot 1) in `folder`; `watch` are `WatchSettings`' arguments."""
     known = config or load(default_config_dir(), environ={})
@@ -110,7 +116,7 @@ async def living(
         instruments={symbol: Instrument(symbol, calendar=calendar) for symbol in symbols},
         brokers=BrokerSettings(watch=WatchSettings(**(watch or {}))),
     )
-    clock, log, disk = SystemClock(), io.StringIO(), disk or Disk()
+    clock, log, disk = clock or SystemClock(), io.StringIO(), disk or Disk()
     account = PaperAccount(folder / "account", capabilities, known.instruments.values(), cash=Decimal(1_000_000))
     broker = KeptPaper(account, clock, latency_s=0.0)
     daemon = LiveDaemon(

@@ -107,7 +107,7 @@ def test_a_variable_changes_every_strategy_unless_it_names_one(under):
         (
             "GRODTD_FOO",
             "1",
-            "foo: unknown key; known keys here: risk_reward, trade_exit, risk_limits, instruments, brokers",
+            "foo: unknown key; known keys here: risk_reward, trade_exit, risk_limits, instruments, brokers, daemon",
         ),
         (
             "GRODTD_TRADE_EXIT__ATR__PERIODD",

@@ -14,9 +14,10 @@ from grodtd.domain.orders import Leg, OrderType, Side, TimeInForce
 from grodtd.domain.policy import Plan, Policy
 from grodtd.execution.terms import Terms
 from grodtd.monitoring.status import alarm_of, bracket_status, status_of
+from grodtd.monitoring.status_troubles import clock_off, snapshot_failed
 from grodtd.monitoring.status_values import Daemon, Situation
 from grodtd.monitoring.status_words import ruler
-from grodtd.runtime.feed import FeedState
+from grodtd.runtime.silence import ORDERS, PRICES, Trouble
 from grodtd.venue.profiles import MARGIN
 
 S = 1_000_000_000
@@ -242,15 +243,13 @@ def test_everything_in_one_sentence_the_worst_first(told, given, level, verdict)
         ({"orphans": ["B9.stop1"]}, "orders of ours without a bracket at the venue: B9.stop1"),
         ({"faults": ["KeyError: 'x'"]}, "1 fault(s) in this program"),
         ({"stopping": True}, "stopping: no new brackets"),
-        ({"last_quote_ns": NOW - 90 * S}, "the last quote came 90 s ago: levels watched here cannot trigger"),
         ({"last_quote_ns": 0}, "no quote has come yet"),
+        ({"troubles": clock_off(2.5, "", 1)}, "this computer's clock is 2.5 s behind the venue's: synchronise it"),
+        ({"troubles": clock_off(-2.5, "", 1)}, "this computer's clock is 2.5 s ahead of the venue's"),
+        ({"troubles": clock_off(25, "this computer's clock is off", 1)}, "clock is off; no new entries until then"),
         (
-            {"quotes": {"X": Quote("X", Decimal(99), Decimal(101), ts_received_ns=NOW - 90 * S)}},
-            "the last quote of X came 90 s ago: its levels watched here cannot trigger",
-        ),
-        (
-            {"last_quote_ns": NOW - 90 * S, "feed": FeedState("f", 1, 1, 1, "1", ended=True)},
-            "the last quote came 90 s ago (the feed is over)",
+            {"troubles": snapshot_failed("the disk is full", 0)},
+            "the snapshot of 1970-01-01 00:00:00.000 could not be kept (the disk is full): nothing is lost",
         ),
     ],
 )
@@ -266,8 +265,38 @@ def test_a_fill_that_a_rule_could_not_protect_is_exposed():
     assert status.verdict == "EXPOSED: a fill by another hand is not protected: tv-1: 10 X (no answer)"
 
 
-def test_old_quotes_worry_nobody_who_holds_nothing():
-    assert status_of(situation(last_quote_ns=NOW - 90 * S)).problems == ()
+NO_NEWS, NO_PRICES = Trouble(ORDERS, "no news"), Trouble(PRICES, "no prices of X", about="X")
+
+
+@pytest.mark.parametrize(
+    ("told", "troubles", "level", "verdict", "silent"),
+    [
+        ("orders", [NO_NEWS], "alarm", "SILENT: no news", ("orders",)),
+        ("prices", [NO_PRICES], "warning", "SILENT: no prices of X; all protected: 100 X", ("prices:X",)),
+        ("both: orders come first", [NO_NEWS, NO_PRICES], "alarm", "SILENT: no news", ("orders", "prices:X")),
+        ("nobody waits for them", [Trouble(PRICES, "late", serious=False)], "warning", "all protected: 100 X", ()),
+    ],
+)
+def test_a_silent_stream_leads(told, troubles, level, verdict, silent):
+    status = status_of(situation(bracket(100, stop(100)), troubles=troubles))
+    assert (status.level, status.verdict, status.silent) == (level, verdict, silent), told
+    assert status.problems == tuple(trouble.words for trouble in troubles)
+
+
+def test_what_is_exposed_comes_before_a_silent_stream():
+    status = status_of(situation(bracket(100, stop(60), naked_since_ns=NOW - S), troubles=[NO_NEWS]))
+    assert status.verdict.startswith("EXPOSED: 40 X")
+    assert status.problems == ("no news",)
+
+
+@pytest.mark.parametrize(("off_s", "told"), [(None, 0), (0.9, 0), (-0.9, 0), (1.1, 1), (-1.1, 1)])
+def test_a_clock_that_is_off_is_told_beyond_the_bound(off_s, told):
+    assert len(clock_off(off_s, "", 1)) == told
+
+
+def test_figures_of_the_house_stand_in_the_status():
+    status = status_of(situation(snapshot_error="the disk is full", clock_off_s=-0.12345))
+    assert (status.snapshot_error, status.clock_off_s) == ("the disk is full", -0.123)
 
 
 def test_ages_and_unresolved_orders():
