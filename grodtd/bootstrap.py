@@ -125,7 +125,12 @@ async def paper(
         RiskLimitsLoaded(chosen.risk.limits, now_ns),
         InstrumentsLoaded(tuple(listed.values()), now_ns),
         CapabilitiesLearned(capabilities, now_ns),
-        *SessionClock(listed.values(), chosen.policies.values(), day_orders=not capabilities.gtc).due(now_ns),
+        *SessionClock(
+            listed.values(),
+            chosen.policies.values(),
+            day_orders=not capabilities.gtc,
+            day_calendar=chosen.risk.limits.day_calendar,
+        ).due(now_ns),
     )
     service = TradeExitService(runner, runner, Bars(bars), clock, chosen.policies, account=account, advisor=advisor)
     try:

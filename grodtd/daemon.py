@@ -180,7 +180,10 @@ class LiveDaemon:
             advisor=advisor,
         )
         self.sessions = SessionClock(
-            configuration.instruments.values(), configuration.policies.values(), day_orders=not broker.capabilities.gtc
+            configuration.instruments.values(),
+            configuration.policies.values(),
+            day_orders=not broker.capabilities.gtc,
+            day_calendar=configuration.risk.limits.day_calendar,
         )
         self.supervisor = Supervisor(self.runner, journal, self.wall, log, fatal=fatal)
         self.alarms: deque[Alarm] = deque(maxlen=ALARMS_KEPT)
@@ -314,7 +317,7 @@ class LiveDaemon:
             words = f"atr.interval: bars of {policy.atr.interval_s} s are not kept: a policy of trade_exit.yaml"
             raise ConfigError([f"{words} must ask for them when the daemon starts"])
         leaves = policy.time_exit.at_session_end or policy.time_exit.before_weekend
-        if leaves and not self.sessions.wanted:
+        if leaves and not self.sessions.knows_hours:
             words = "time_exit: no closing hours were read: a policy of trade_exit.yaml must leave by them"
             raise ConfigError([f"{words} when the daemon starts, in symbols with a calendar"])
         return policy

@@ -30,7 +30,7 @@ class Configuration(msgspec.Struct, frozen=True):
     """One a strategy, `default` always among them; `strategy@symbol` where a symbol has keys of its own."""
     instruments: dict[str, Instrument]
     day_rolls_at: time
-    """UTC; a symbol with a calendar rolls at its session close."""
+    """UTC; with `risk.limits.day_calendar` the day ends with a session instead."""
     values: dict[str, Value]
     """Every key in force by its full path; numbers with decimals are text, exactly as they trade."""
     origins: dict[str, Origin]

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import AfterValidator
 
-from grodtd.config.fields import Duration, Kind, Number, Symbol, format_duration, key
+from grodtd.config.fields import Calendar, Duration, Kind, Number, Symbol, format_duration, key
 from grodtd.config.schema import Block, Unset
 from grodtd.domain.risk import AdvisorSettings, OnSilence, RiskLimits
 
@@ -86,6 +86,11 @@ class RiskLimitsBlock(Block):
         "fraction of the day's first equity",
         gt=0,
         le=1,
+    )
+    day_calendar: Calendar | None = key(
+        LIMITS.day_calendar,
+        "The day ends with this market's session instead of at trade_exit.day_rolls_at: XNYS is New York, FX the "
+        "currency market. Holidays and weekends belong to the next session.",
     )
     max_consecutive_losses: int | None = key(
         LIMITS.max_consecutive_losses,

@@ -519,7 +519,7 @@ class TradeExit(PolicyBlock):
 
     day_rolls_at: TimeOfDay = key(
         "00:00",
-        "When a day ends and its loss counts anew; a symbol with a calendar rolls at its session close instead.",
+        "When a day ends and its loss counts anew; with risk_limits.day_calendar it ends with a session instead.",
         "UTC",
     )
     strategies: Annotated[dict[StrategyName, PolicyBlock], Unset] = key(

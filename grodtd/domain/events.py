@@ -275,6 +275,13 @@ class SessionsLoaded(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Beginnings of its sessions."""
 
 
+class AccountDaysLoaded(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """When the account's days end: closes of the market `risk_limits.day_calendar` names, ns, oldest first."""
+
+    ends_ns: tuple[int, ...]
+    ts_received_ns: int = 0
+
+
 class EntriesResumed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """New brackets are welcome again."""
 
@@ -303,6 +310,7 @@ Event = (
     | Quote
     | BarsClosed
     | SessionsLoaded
+    | AccountDaysLoaded
     | TimerFired
     | LevelsChangeRequested
     | ReleaseRequested

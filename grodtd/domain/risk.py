@@ -49,6 +49,8 @@ class RiskLimits(msgspec.Struct, frozen=True):
     """None: every listed instrument."""
     day_rolls_at_s: int = 0
     """When a day ends, seconds after midnight UTC."""
+    day_calendar: str | None = None
+    """Market with whose session closes the days end instead, as far as they are told (`AccountDaysLoaded`)."""
 
 
 class OnSilence(StrEnum):

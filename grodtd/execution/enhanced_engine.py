@@ -16,6 +16,7 @@ from grodtd.domain.capabilities import Capabilities
 from grodtd.domain.commands import Command
 from grodtd.domain.errors import Refused, Surprise
 from grodtd.domain.events import (
+    AccountDaysLoaded,
     BarsClosed,
     BracketReconciled,
     BracketRequested,
@@ -220,6 +221,8 @@ class Engine:
             for bracket in self._brackets.values() if began else ():
                 if bracket.phase not in ENDED:
                     self._risk.observe(bracket, self._instruments[bracket.symbol], event.ts_received_ns)
+        elif isinstance(event, AccountDaysLoaded):
+            self._risk.days(event.ends_ns)
         elif isinstance(event, EntryRefused):
             step = Step(event.ts_received_ns, event.bracket_id)
             step.tell(NoteKind.ENTRY_REFUSED, Severity.WARNING, code=event.code, reason=event.reason)

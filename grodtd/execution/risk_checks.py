@@ -288,7 +288,10 @@ def _day_loss(intent: EntryIntent, state: RiskState, limits: RiskLimits) -> Refu
     lost = state.lost_today(intent.now_ns)
     if not lost:
         return None
-    name, rolls = "risk_limits.max_day_loss", _clock(limits.day_rolls_at_s)
+    name = "risk_limits.max_day_loss"
+    sessions = limits.day_calendar is not None and bool(state.day_ends_ns)
+    since = f"since {limits.day_calendar} last closed" if sessions else f"since {_clock(limits.day_rolls_at_s)} UTC"
+    ends = f"{limits.day_calendar} closes" if sessions else f"the day rolls at {_clock(limits.day_rolls_at_s)} UTC"
     if intent.equity is None or not intent.equity.is_finite():
         return Refusal(name, "equity is not known", "equity above zero", "the same once the account says so")
     began_with = intent.equity + lost
@@ -297,9 +300,9 @@ def _day_loss(intent: EntryIntent, state: RiskState, limits: RiskLimits) -> Refu
         return None
     return Refusal(
         name,
-        f"{_money(lost)} were lost since {rolls} UTC",
+        f"{_money(lost)} were lost {since}",
         f"{plain(limits.max_day_loss)} of the {plain(began_with)} the day began with = {_money(allowed, down=True)}",
-        f"an entry after the day rolls at {rolls} UTC, in {_span(state.next_day_ns(intent.now_ns) - intent.now_ns)}",
+        f"an entry after {ends}, in {_span(state.next_day_ns(intent.now_ns) - intent.now_ns)}",
     )
 
 

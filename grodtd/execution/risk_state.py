@@ -6,9 +6,11 @@ Hand in every quote (`quote`), every entry that was accepted (`accepted`) and ev
 the same, and a busted fill takes its loss back. The engine keeps one, and hands it no quotes: those are not journaled,
 so an entry's request carries its own.
 
-Money is in the account's currency, taken to be every symbol's quote currency. A day ends at `day_rolls_at_s` (UTC).
+Money is in the account's currency, taken to be every symbol's quote currency. A day ends at `day_rolls_at_s` (UTC), or
+with a market's session where its closes are told (`days`); what lies between two sessions belongs to the next one.
 """
 
+from bisect import bisect_right
 from decimal import Decimal
 
 import msgspec
@@ -52,6 +54,8 @@ class RiskState(msgspec.Struct):
     """The account as the limits see it. Made by folding; read it, and change it by its methods only."""
 
     day_rolls_at_s: int = 0
+    day_ends_ns: tuple[int, ...] = ()
+    """Session closes that end days, oldest first; beyond them the clock does."""
     quotes: dict[str, Quote] = {}
     """The last good quote of each symbol."""
     doubts: dict[str, str] = {}
@@ -61,7 +65,7 @@ class RiskState(msgspec.Struct):
     recent: list[Accepted] = []
     """Entries accepted lately, oldest first."""
     day: int = 0
-    """Days since the epoch, as `day_rolls_at_s` cuts them."""
+    """Days since the epoch: as `day_rolls_at_s` cuts them, or the date of the session's close."""
     realised_today: Decimal = ZERO
     realised: Decimal = ZERO
     """Money made by everything observed so far."""
@@ -72,7 +76,13 @@ class RiskState(msgspec.Struct):
 
     def live_under(self, limits: RiskLimits) -> None:
         """Take new limits; what was lost and what is open stays as it is."""
+        if self.limits is None or self.limits.day_calendar != limits.day_calendar:
+            self.day_ends_ns = ()
         self.limits, self.day_rolls_at_s = limits, limits.day_rolls_at_s
+
+    def days(self, ends_ns: tuple[int, ...]) -> None:
+        """Let days end with sessions: their closes, oldest first."""
+        self.day_ends_ns = ends_ns
 
     def quote(self, quote: Quote) -> None:
         """Take a quote in: a good one is kept, one that is crossed or no price casts doubt on the one before."""
@@ -117,7 +127,7 @@ class RiskState(msgspec.Struct):
 
     def roll(self, now_ns: int) -> None:
         """Begin a new day when its time has come."""
-        day = (now_ns - self.day_rolls_at_s * NS_PER_S) // DAY_NS
+        day = self._day(now_ns)
         if day > self.day:
             self.day, self.realised_today = day, ZERO
             self.ended = {name: end for name, end in self.ended.items() if end.day > day - DAYS_KEPT}
@@ -129,12 +139,23 @@ class RiskState(msgspec.Struct):
 
     def next_day_ns(self, now_ns: int) -> int:
         """Return when the day that holds `now_ns` ends."""
+        close_ns = self._close_ns(now_ns)
+        if close_ns is not None:
+            return close_ns
         rolls_ns = self.day_rolls_at_s * NS_PER_S
         return ((now_ns - rolls_ns) // DAY_NS + 1) * DAY_NS + rolls_ns
 
+    def _close_ns(self, now_ns: int) -> int | None:
+        index = bisect_right(self.day_ends_ns, now_ns)
+        return self.day_ends_ns[index] if index < len(self.day_ends_ns) else None
+
+    def _day(self, now_ns: int) -> int:
+        close_ns = self._close_ns(now_ns)
+        return (now_ns - self.day_rolls_at_s * NS_PER_S) // DAY_NS if close_ns is None else close_ns // DAY_NS
+
     def lost_today(self, now_ns: int) -> Decimal:
         """Return what the day has lost so far, above zero; 0 when it has won, or has only begun."""
-        if (now_ns - self.day_rolls_at_s * NS_PER_S) // DAY_NS > self.day:
+        if self._day(now_ns) > self.day:
             return ZERO
         return -self.realised_today if self.realised_today < 0 else ZERO
 

@@ -42,6 +42,8 @@ def replay_fast_to(
 
     Raises: DataError, ConfigError - the input; DataError - the kernels do not cover it (leave out --fast).
     """
+    if options.limits:
+        raise DataError("--fast does not cover this replay: entries are held to limits (--limits); leave out --fast")
     inputs = prepare(options, configuration, progress=progress)
     try:
         replayed = run(inputs, None, progress, drive_fast)

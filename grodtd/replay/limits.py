@@ -27,6 +27,7 @@ from grodtd.execution.terms import Terms
 from grodtd.replay.driver import Entry
 from grodtd.replay.feed import Feed
 from grodtd.replay.prices import iso_ms
+from grodtd.runtime.sessions import account_days
 from grodtd.runtime.turn import Turn
 from grodtd.venue.profiles import IDEAL_REPLAY
 
@@ -73,6 +74,8 @@ class LimitsGate:
         """Have the engine keep what is risked and lost, from the first entry on."""
         self._turn = turn
         turn.take(RiskLimitsLoaded(self._limits, ts_ns))
+        if self._limits.day_calendar is not None:
+            turn.take(account_days(self._limits.day_calendar, ts_ns, int(self._feed.time_ns[-1]), ts_ns))
 
     def takes(self, entry: Entry, request: BracketRequested) -> bool:
         """Say whether the limits let an entry in; if not, it is noted here and in the journal."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grodtd.domain.errors import ConfigError
-from grodtd.domain.events import SessionsLoaded
+from grodtd.domain.events import AccountDaysLoaded, SessionsLoaded
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.policy import NS_PER_S, Policy
 
@@ -97,32 +97,70 @@ def sessions_loaded(instrument: Instrument, from_ns: int, to_ns: int, now_ns: in
     return SessionsLoaded(instrument.symbol, ends, weekends, now_ns, opens)
 
 
+def account_days(calendar: str, from_ns: int, to_ns: int, now_ns: int) -> AccountDaysLoaded:
+    """Return the fact that tells when the account's days end, from one time to the first close after another.
+
+    Raises: ConfigError like `sessions`, and for a market that never closes.
+    """
+    at = "risk_limits.day_calendar"
+    if calendar == ALWAYS_OPEN:
+        raise ConfigError([f"{at}: {ALWAYS_OPEN} never closes; leave it out, and trade_exit.day_rolls_at ends the day"])
+    try:
+        closes_ns = sessions(calendar, from_ns, to_ns).closes_ns
+    except ConfigError as error:
+        raise ConfigError([f"{at}: {words}" for words in error.problems]) from None
+    first, last = np.searchsorted(closes_ns, from_ns), np.searchsorted(closes_ns, to_ns) + 1
+    return AccountDaysLoaded(tuple(closes_ns[first:last].tolist()), now_ns)
+
+
 class SessionClock:
     """Tells a daemon's engine when markets close and open: 30 days ahead at the start, and anew each day.
 
-    Nothing is told, and no calendar read, while no policy leaves at the end of a session and orders live for longer.
+    Nothing is told, and no calendar read, while no policy leaves at the end of a session and orders live for longer;
+    of the account's days, while no calendar ends them.
     """
 
-    def __init__(self, instruments: Iterable[Instrument], policies: Iterable[Policy], *, day_orders: bool) -> None:
-        """Look after the instruments that have a calendar; `day_orders`: at the venue orders live for a day only."""
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        policies: Iterable[Policy],
+        *,
+        day_orders: bool,
+        day_calendar: str | None = None,
+    ) -> None:
+        """Look after the instruments that have a calendar.
+
+        `day_orders`: at the venue orders live for a day only. `day_calendar`: the market that ends the account's days.
+        """
         leaves = any(policy.time_exit.at_session_end or policy.time_exit.before_weekend for policy in policies)
         wanted = leaves or day_orders
         self._instruments = [one for one in instruments if one.calendar is not None] if wanted else []
+        self._day_calendar = day_calendar
         self._due_ns: int | None = None
 
     @property
     def wanted(self) -> bool:
         """Whether there is anything to tell, now and later."""
+        return self.knows_hours or self._day_calendar is not None
+
+    @property
+    def knows_hours(self) -> bool:
+        """Whether symbols' sessions are told."""
         return bool(self._instruments)
 
-    def due(self, now_ns: int) -> list[SessionsLoaded]:
-        """Return what is to be told now: every symbol's sessions once a day, else nothing.
+    def due(self, now_ns: int) -> list[SessionsLoaded | AccountDaysLoaded]:
+        """Return what is to be told now: every symbol's sessions and the account's days once a day, else nothing.
 
         Raises: ConfigError like `sessions`; it is due again then with the next call.
         """
         if self._due_ns is not None and now_ns < self._due_ns:
             return []
-        facts = [sessions_loaded(one, now_ns, now_ns + LOOK_AHEAD_NS, now_ns) for one in self._instruments]
+        until_ns = now_ns + LOOK_AHEAD_NS
+        facts: list[SessionsLoaded | AccountDaysLoaded] = [
+            sessions_loaded(one, now_ns, until_ns, now_ns) for one in self._instruments
+        ]
+        if self._day_calendar is not None:
+            facts.append(account_days(self._day_calendar, now_ns, until_ns, now_ns))
         self._due_ns = now_ns + DAY_NS
         return facts
 

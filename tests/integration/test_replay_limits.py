@@ -35,10 +35,10 @@ class Desk:
         ]
         self.entries.write_text(HEAD + "\n".join(lines) + "\n")
 
-    def replay(self, *more, environ=None):
+    def replay(self, *more, environ=None, status=0):
         words = ["replay", str(self.folder / "X-1h.csv"), "--entries", str(self.entries), "--out", str(self.out), *more]
         done = CliRunner().invoke(app, words, env={"COLUMNS": "200", **(environ or {})})
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == status, done.output
         return done.output
 
     def rows(self, name):
@@ -114,6 +114,30 @@ def test_a_bad_day_is_over_the_next_day(desk):
     assert (
         "4000 were lost since 00:00 UTC; allowed: 0.03 of the 100000 the day began with" in desk.refused()["same-day"]
     )
+
+
+def test_a_day_ends_with_the_session_of_its_calendar(desk):
+    """The currency market's day ends at 17:00 New York, 22:00 UTC."""
+    environ = {"GRODTD_RISK_LIMITS__MAX_DAY_LOSS": "0.03", "GRODTD_RISK_LIMITS__DAY_CALENDAR": "FX"}
+    desk.wanting(
+        (2, "buy", 200, "one", 90, 130),
+        (3, "buy", 200, "two", 90, 130),
+        (21, "buy", 1, "before", 70, 130),
+        (22, "buy", 1, "after", 70, 130),
+    )
+    desk.replay("--limits", environ=environ)
+    assert desk.kept() == ["one", "two", "after"]
+    assert "4000 were lost since FX last closed; allowed: 0.03" in desk.refused()["before"]
+    assert "an entry after FX closes, in 1h" in desk.refused()["before"]
+
+
+def test_compiled_loops_hold_no_entry_to_limits_and_say_so(desk):
+    desk.wanting((2, "buy", 1, "one", 90, 130))
+    said = desk.replay("--limits", "--fast", status=2)
+    assert "--fast does not cover this replay: entries are held to limits (--limits); leave out --fast" in " ".join(
+        said.split()
+    )
+    assert not desk.out.exists()
 
 
 def test_equity_follows_what_was_made_and_what_is_open(desk):

@@ -96,3 +96,14 @@ def test_a_daemon_tells_its_engine_anew_after_a_day(tmp_path, monkeypatch):
             assert again[0].ends_ns[0] > first_end_ns
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(("calendar", "ends_at"), [("XNYS", "2026-11-27T18:00"), ("FX", "2026-11-27T22:00")])
+def test_the_days_of_the_account_end_with_the_calendar_it_names(calendar, ends_at):
+    async def story():
+        configuration = load(default_config_dir(), environ={"GRODTD_RISK_LIMITS__DAY_CALENDAR": calendar})
+        now_ns = at("2026-11-27T15:00")
+        async with paper(configuration, instruments=[Instrument("X")], clock=Standing(now_ns)) as world:
+            return world.runner.turn.engine.risk.next_day_ns(now_ns)
+
+    assert asyncio.run(story()) == at(ends_at)

@@ -473,6 +473,39 @@ def test_a_new_day_begins_when_the_account_says():
     assert account.realised_today == D(300)
 
 
+FRIDAY, MONDAY, TUESDAY = (NOON + hours * 3600 * S for hours in (9, 81, 105))
+"""Closes of a market: nine hours on, after the weekend, and a day later."""
+
+
+def test_a_day_ends_with_a_session_where_the_account_has_a_calendar():
+    account = state(limits=RiskLimits(day_calendar="XNYS"))
+    account.days((FRIDAY, MONDAY, TUESDAY))
+    ended(account, STOPPED)
+    assert (account.lost_today(FRIDAY - 1), account.next_day_ns(NOON)) == (D(200), FRIDAY)
+    assert (account.lost_today(FRIDAY), account.next_day_ns(FRIDAY)) == (D(0), MONDAY)
+    saturday = FRIDAY + 20 * 3600 * S
+    ended(account, STOPPED, at_ns=saturday)
+    assert account.lost_today(MONDAY - 1) == D(200), "the weekend belongs to the next session"
+    assert account.lost_today(MONDAY) == 0
+
+
+def test_beyond_the_closes_it_knows_the_clock_ends_the_day():
+    account = state(limits=RiskLimits(day_calendar="XNYS"))
+    account.days((FRIDAY,))
+    ended(account, STOPPED, at_ns=FRIDAY + 24 * 3600 * S)
+    assert account.lost_today(FRIDAY + 25 * 3600 * S) == D(200)
+    assert account.lost_today(FRIDAY + 49 * 3600 * S) == 0
+
+
+def test_another_calendar_forgets_the_closes_of_the_one_before():
+    account = state(limits=RiskLimits(day_calendar="XNYS"))
+    account.days((FRIDAY,))
+    account.live_under(replace(account.limits, max_day_loss=D("0.5")))
+    assert account.day_ends_ns == (FRIDAY,)
+    account.live_under(replace(account.limits, day_calendar="FX"))
+    assert account.day_ends_ns == ()
+
+
 def test_a_busted_exit_takes_its_loss_back_and_is_not_counted_twice():
     account = ended(state(), STOPPED)
     account.observe(bracket(BOUGHT), AAPL, NOON)

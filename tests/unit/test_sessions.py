@@ -12,7 +12,7 @@ from grodtd.domain.errors import ConfigError
 from grodtd.domain.events import SessionsLoaded
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.policy import Policy, TimeExitPolicy
-from grodtd.runtime.sessions import SessionClock, session_end_indices, sessions, sessions_loaded
+from grodtd.runtime.sessions import SessionClock, account_days, session_end_indices, sessions, sessions_loaded
 
 pytest.importorskip("exchange_calendars")
 
@@ -160,6 +160,17 @@ class TestADay:
         (told,) = SessionClock([self.SPY], [Policy()], day_orders=True).due(at("2026-11-25T15:00"))
         assert told.opens_ns[:2] == (at("2026-11-27T14:30"), at("2026-11-30T14:30"))
         assert told.ends_ns[:2] == (at("2026-11-25T21:00"), at("2026-11-27T18:00"))
+
+    def test_the_days_of_the_account_end_with_the_calendar_it_names(self):
+        clock = SessionClock([self.SPY], [Policy()], day_orders=False, day_calendar="XNYS")
+        (told,) = clock.due(at("2026-11-25T15:00"))
+        assert (clock.wanted, clock.knows_hours) == (True, False)
+        assert told.ends_ns[:2] == (at("2026-11-25T21:00"), at("2026-11-27T18:00"))
+        assert told.ends_ns[-1] > at("2026-12-25T15:00"), "up to the close after the last day looked at"
+
+    def test_a_day_cannot_end_with_a_market_that_never_closes(self):
+        with pytest.raises(ConfigError, match=r"risk_limits\.day_calendar: 24/7 never closes; leave it out"):
+            account_days("24/7", at("2026-11-25"), at("2026-11-26"), 0)
 
     def test_what_cannot_be_read_is_due_again(self):
         clock = SessionClock([Instrument("X", calendar="XNYX")], [self.LEAVES], day_orders=False)
