@@ -10,9 +10,10 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from grodtd.domain.bracket import Bracket, ExitState, Phase
+from grodtd.domain.capabilities import Amend
 from grodtd.domain.events import BarsClosed
 from grodtd.domain.notes import NoteKind
-from grodtd.domain.orders import Side
+from grodtd.domain.orders import Leg, Side
 from grodtd.domain.policy import Plan, RatchetOn, Rest, seconds_ns
 from grodtd.execution.coverage import Coverage, is_valid_stop
 from grodtd.execution.ladder import leave
@@ -111,10 +112,21 @@ def quoted(step: Step, bracket: Bracket, terms: Terms, px: Decimal) -> Bracket:
 
 
 def _move_in_time(step: Step, bracket: Bracket, terms: Terms) -> Bracket:
-    at_ns = bracket.moved_ns + seconds_ns(terms.policy.ratchet.min_interval_s)
+    at_ns = bracket.moved_ns + _between_moves_ns(bracket, terms)
     if bracket.moved_ns and step.now_ns < at_ns:
         return bracket if bracket.move_at_ns == at_ns else replace(bracket, move_at_ns=at_ns)
     return move(step, bracket if bracket.move_at_ns is None else replace(bracket, move_at_ns=None), terms)
+
+
+def _between_moves_ns(bracket: Bracket, terms: Terms) -> int:
+    """Return how long a move by quotes waits for the one before: the policy's interval for each request it takes.
+
+    Several stops, and venues that amend by cancelling and placing again, would use up what protection needs.
+    """
+    stops = sum(order.leg is Leg.STOP and order.alive for order in bracket.orders)
+    in_one = terms.capabilities.amend in (Amend.IN_PLACE, Amend.REPLACE)
+    requests = stops if in_one else 2 * stops
+    return seconds_ns(terms.policy.ratchet.min_interval_s) * max(1, requests)
 
 
 def on_time(step: Step, bracket: Bracket, terms: Terms) -> Bracket:

@@ -88,8 +88,8 @@ def snapshot(engine: Engine) -> EngineState:
     return EngineState(
         brackets=tuple(engine._brackets.values()),
         entry_orders=dict(engine._entry_orders),
-        policies=dict(engine._policies),
-        policies_in_use=dict(engine._policies_in_use),
+        policies=dict(sorted(engine._policies.items())),
+        policies_in_use=dict(sorted(engine._policies_in_use.items())),
         instruments=dict(engine._instruments),
         capabilities=engine._capabilities,
         paused=engine._paused,

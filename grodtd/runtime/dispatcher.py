@@ -2,7 +2,8 @@
 
 Order is kept per bracket: its next command is sent when the one before it was answered (or timed out). Brackets do
 not wait for each other, nor do a bracket's exits for its entry: a fill can be heard of before the entry's own answer,
-and is protected then. Up to `max_in_flight` requests are under way at once. A command is sent only when the journal
+and is protected then. Questions change nothing at the venue: they have a lane of their own, so that no stop waits for
+an answer. Up to `max_in_flight` requests are under way at once. A command is sent only when the journal
 has made it durable (S6), and only while it is fresh: an order decided long ago (a slow lane, a journal that was full)
 is told to the engine as never sent, so that it decides again from what is true now.
 """
@@ -49,7 +50,7 @@ def _unobserved(verb: str, seconds: float, outcome: str) -> None:
 
 
 class Dispatcher:
-    """One lane a bracket, one more for an entry of ours, a bounded number of requests in flight."""
+    """One lane a bracket, one for its questions, one for an entry of ours; a bounded number of requests in flight."""
 
     def __init__(
         self,
@@ -78,12 +79,23 @@ class Dispatcher:
         """Queue a command in its lane; it leaves when `durable` has returned."""
         name = _lane_of(command)
         lane = self._lanes.setdefault(name, deque())
+        if isinstance(command, QueryOrder) and self._waits(command):
+            return  # it has not left yet: the venue cannot know of it
         once = isinstance(command, QueryOrder | Reconcile | CancelOrder)
         if once and any(waiting == command for waiting, _, _ in lane):
             return  # one answer serves both; a lane full of them would keep an order waiting until it is stale
         lane.append((command, durable, self._clock.now_ns()))
         if name not in self._tasks:
             self._tasks[name] = asyncio.get_running_loop().create_task(self._drain(name, lane), name=f"lane {name}")
+
+    def _waits(self, query: QueryOrder) -> bool:
+        """Whether the order asked about is still to be sent."""
+        return any(
+            query.client_order_id in _named(waiting)[0]
+            for name in (query.bracket_id, f"{query.bracket_id} entry")
+            for waiting, _, _ in self._lanes.get(name, ())
+            if isinstance(waiting, SubmitOrder | SubmitOco)
+        )
 
     @property
     def idle(self) -> bool:
@@ -241,10 +253,12 @@ def executions_of(fills: list[Fill], now_ns: int) -> list[ExecutionReport]:
 
 
 def _lane_of(command: Command) -> str:
-    """Return the lane a command travels in: its bracket's, or that of the bracket's entry where it is about that."""
+    """Return the lane a command travels in: its bracket's, that of its questions, or of its entry."""
+    if isinstance(command, QueryOrder | Reconcile):
+        return f"{command.bracket_id} questions"
     if isinstance(command, SubmitOrder):
         client_order_id = command.order.client_order_id
-    elif isinstance(command, CancelOrder | QueryOrder):
+    elif isinstance(command, CancelOrder):
         client_order_id = command.client_order_id
     else:
         return command.bracket_id

@@ -48,6 +48,10 @@ class Findings:
     """Open orders that bear an id of ours and belong to no living bracket."""
 
 
+TRIES = 3
+"""How often a question about one order is put before a comparison is given up."""
+
+
 class Reconciler:
     """Runs passes over one account."""
 
@@ -165,9 +169,16 @@ class Reconciler:
         return believed
 
     async def _ask(self, client_order_id: str) -> tuple[str, int, OrderReport | None]:
-        async with self._in_flight, asyncio.timeout(self._timeout_s):
-            asked_ns = self._clock.now_ns()
-            return client_order_id, asked_ns, await self._broker.order(client_order_id)
+        """Ask about one order; a question without an answer is put again: one of many must not spoil them all."""
+        for left in reversed(range(TRIES)):
+            try:
+                async with self._in_flight, asyncio.timeout(self._timeout_s):
+                    asked_ns = self._clock.now_ns()
+                    return client_order_id, asked_ns, await self._broker.order(client_order_id)
+            except (NotSent, OutcomeUnknown, TimeoutError):
+                if not left:
+                    raise
+        raise AssertionError("the last try answers or raises")
 
     async def _positions(self) -> list[PositionReported]:
         """Positions of symbols with an open bracket; the account's, not all of them ours.

@@ -14,7 +14,7 @@ from grodtd.domain.orders import ExecutionReport, NewOrder
 from grodtd.ports import Record
 from grodtd.simulation.link import Link
 from grodtd.simulation.session import Session
-from grodtd.simulation.truth import Books, Position, ids_of, orders_of
+from grodtd.simulation.truth import Books, Position, ids_of, is_entry, orders_of
 from grodtd.venue.venue import VenueCommand
 
 NS = 1_000_000_000
@@ -23,6 +23,8 @@ REQUESTS = 101
 """Requests of one process in ten seconds: the governor's 100, and a question for the time."""
 REQUESTS_OF_ONE = 20
 """Commands about one bracket in ten seconds."""
+BUYING = ("entry", "remedy")
+"""Legs on the side of the position itself."""
 ALONE = ("exit",)
 """Legs of which the next may be sent only when the one before is certainly over."""
 
@@ -50,9 +52,13 @@ class Safety:
             books.pairs[command.stop.client_order_id] = command.target.client_order_id
         for order in orders_of(command):
             self._check_alone(order)
-            if order.client_order_id not in self._named:  # one sent again bears the level it was decided with
+            if is_entry(order.client_order_id):
+                if order.client_order_id in self._named:
+                    books.violated("S3", f"the entry {order.client_order_id} was sent a second time")
                 self._named.add(order.client_order_id)
-                self._check_level(order)
+            elif order.client_order_id not in self._named:  # one sent again bears the level it was decided with
+                self._named.add(order.client_order_id)
+                self._check_level(order, command)
         self._check_rate(session, command, now_ns)
 
     def _check_alone(self, order: NewOrder) -> None:
@@ -109,7 +115,7 @@ class Safety:
         self.books.touched()
         for order in orders_of(command):
             position = self._owner(order)
-            if position is not None and not self._link.is_over(order):
+            if position is not None and not is_entry(order.client_order_id) and not self._link.is_over(order):
                 self._ratchet(order, position)
                 if not isinstance(command, ReplaceOrder):
                     self._check_intent(order, position)
@@ -122,15 +128,23 @@ class Safety:
         if named is None or position is None:
             self.books.violated("S5", f"{client_id} belongs to no bracket")
             return None
-        wanted = position.side if named[1] == "remedy" else position.side.opposite
+        wanted = position.side if named[1] in BUYING else position.side.opposite
         if order.side is not wanted or order.symbol != position.symbol:
             self.books.violated("S5", f"{client_id} is a {order.side.value} of {order.symbol}")
         return position
 
-    def _check_level(self, order: NewOrder) -> None:
-        """S4: no stop is decided on looser than what arrived before, or a named command set."""
+    def _check_level(self, order: NewOrder, command: VenueCommand) -> None:
+        """S4: no stop is decided on looser than what arrived before, or a named command set.
+
+        Of several stops of one bracket that trail, one may still be on its way to a level the others have left: one
+        that takes another's place is compared with that one.
+        """
         position, stop_px = self.books.of(order.client_order_id), order.stop_px
         if position is None or stop_px is None or stop_px in position.forgiven:
+            return
+        old = self.books.venue.order(command.client_order_id) if isinstance(command, ReplaceOrder) else None
+        replaced_px = old.order.stop_px if old is not None and old.order is not None else None
+        if replaced_px is not None and (stop_px - replaced_px) * position.side.sign >= 0:
             return
         if position.tightest is not None and (stop_px - position.tightest) * position.side.sign < 0:
             self.books.violated("S4", f"{order.client_order_id} at {stop_px} is looser than {position.tightest}")

@@ -11,6 +11,7 @@ from decimal import Decimal
 from grodtd.domain.capabilities import StopOrders
 from grodtd.domain.money import ZERO
 from grodtd.domain.orders import OrderReport, OrderStatus, OrderType, Side
+from grodtd.simulation.strategies import TRAIL, least_stop_px
 from grodtd.simulation.truth import Books, Position
 
 SLACK_S = 20.0
@@ -20,6 +21,8 @@ LEAVING_S = 30.0
 BUST_SLACK_S = 30.0
 """What a bust at a venue that locks inventory adds to it."""
 FAR = Decimal(10**9)
+CALM_S = 45.0
+"""How long our process must have been able to look after a bracket before its trail is judged."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class LocalView:
     open_qty: Decimal
     stop_px: Decimal | None
     residue: bool = False
+    guarded: bool = True
+    """Open, and not on its way out."""
 
 
 class Liveness:
@@ -38,8 +43,16 @@ class Liveness:
     def __init__(self, books: Books) -> None:
         """Check `books`."""
         self.books = books
+        self.best_px: dict[tuple[str, Side], Decimal] = {}
+        """The best exit price of each side seen while nothing was amiss: trailing stops must have followed."""
         self._since_bust_s: dict[str, float] = {}
         self._accounts: dict[str, Position] = {}
+
+    def quoted(self, sides: Mapping[str, tuple[Decimal, Decimal]]) -> None:
+        """All is calm, and our process sees these prices (bid, ask by symbol)."""
+        for symbol, (bid, ask) in sides.items():
+            self.best_px[symbol, Side.BUY] = max(bid, self.best_px.get((symbol, Side.BUY), bid))
+            self.best_px[symbol, Side.SELL] = min(ask, self.best_px.get((symbol, Side.SELL), ask))
 
     def busted(self, symbol: str) -> None:
         """A trade in a symbol was taken back: where inventory is locked, another's exit may lack coins for a while."""
@@ -94,7 +107,8 @@ class Liveness:
             position.first_px = exit_px
         # What was too small to protect when it was filled is residue, whatever the price does later.
         open_qty = instrument.sellable(position.net, position.tightest or position.first_px or exit_px)
-        missing = ZERO if position.released else open_qty - self.covered(position, orders, exit_px)
+        wanted = instrument.sellable(position.net - self.books.lacking(position), exit_px) if open_qty else ZERO
+        missing = ZERO if position.released else min(open_qty, wanted) - self.covered(position, orders, exit_px)
         if missing > 0:
             position.naked_s += seconds
             self._overdue("L1", position, position.naked_s, SLACK_S, f"{missing} naked")
@@ -165,18 +179,21 @@ class Liveness:
                 self.books.violated("L3", f"{bracket_id}: open there {sorted(there)}, here {sorted(view.open_orders)}")
             if position.symbol in self.books.disturbed_symbols:
                 continue
-            if position.net != view.open_qty:
+            lacking = self.books.lacking(position)
+            if not position.net - lacking <= view.open_qty <= position.net:
                 self.books.violated("S7", f"{bracket_id}: {position.net} there, {view.open_qty} here")
             self._all_covered(position, orders, view)
+            self._trailed(position, view)
         self._accounts_covered(resting)
 
     def _all_covered(self, position: Position, orders: list[OrderReport], view: LocalView) -> None:
         instrument = self.books.instruments[position.symbol]
-        if position.net <= -instrument.lot_size:
+        too_few = not instrument.sellable(-position.net, position.tightest or position.first_px or ZERO)
+        if position.net <= -instrument.lot_size and not (too_few and view.residue):
             self.books.violated("L3", f"{position.bracket_id}: {-position.net} oversold were not bought back")
         if self.books.venue.capabilities.stop_orders is StopOrders.NONE or view.stop_px is None:
             return
-        open_qty = instrument.sellable(position.net, view.stop_px)
+        open_qty = instrument.sellable(position.net - self.books.lacking(position), view.stop_px)
         covered = self.covered(position, orders, FAR * position.side.sign)
         if open_qty > covered:
             self.books.violated("L3", f"{position.bracket_id}: {open_qty} open, {covered} covered after the calm")
@@ -184,6 +201,18 @@ class Liveness:
             order = report.order
             if order is not None and order.stop_px is not None and order.stop_px != view.stop_px:
                 self.books.violated("L3", f"{report.client_order_id} stands at {order.stop_px}, not {view.stop_px}")
+
+    def _trailed(self, position: Position, view: LocalView) -> None:
+        """A stop that trails by quotes has followed the best price seen, or stands nearer still."""
+        best_px = self.best_px.get((position.symbol, position.side))
+        followed = position.strategy == TRAIL and view.guarded and not position.forgiven
+        if not followed or best_px is None or view.stop_px is None or position.known_s < CALM_S:
+            return
+        least_px = least_stop_px(position.side, best_px, self.books.instruments[position.symbol].tick_size)
+        if (view.stop_px - least_px) * position.side.sign < 0:
+            self.books.violated(
+                "L3", f"{position.bracket_id} trails at {view.stop_px}: the price was at {best_px}, {least_px} is due"
+            )
 
     def _accounts_covered(self, resting: Mapping[str, list[OrderReport]]) -> None:
         """Where hands elsewhere traded: never sell what is gone, and protect what is left, by the account."""
@@ -204,17 +233,21 @@ class Liveness:
             if resting.get(bracket_id):
                 names = _names(resting[bracket_id])
                 self.books.violated("L2", f"{bracket_id}: {names} still rest with nothing to protect")
+            if self._entry_lives(position) and position.entry_id.startswith(bracket_id):
+                self.books.violated("L4", f"{bracket_id}: its entry still rests, long after its time was over")
             if position.released or position.symbol in self.books.disturbed_symbols:
                 continue
             lot = self.books.instruments[position.symbol].lot_size
             view = views.get(bracket_id)
             reported = view is not None and view.residue
             sellable = self.books.instruments[position.symbol].sellable(position.net, position.tightest or ZERO)
-            if position.net >= lot and (not reported or sellable):
+            if position.net - self.books.lacking(position) >= lot and (not reported or sellable):
                 self.books.violated(
                     "L4", f"{bracket_id}: {position.net} still open after the price went through its stop"
                 )
-            if position.net <= -lot:
+            instrument = self.books.instruments[position.symbol]
+            too_few = not instrument.sellable(-position.net, position.tightest or position.first_px or ZERO)
+            if position.net <= -lot and not (too_few and reported):
                 self.books.violated("L4", f"{bracket_id}: {-position.net} oversold at the end")
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from grodtd.domain.bracket import ExitState, OrderState, Phase
-from grodtd.domain.errors import GrodtdError
+from grodtd.domain.errors import GrodtdError, NotSent, OutcomeUnknown
 from grodtd.domain.events import RequestRefused, RequestUnknown
-from grodtd.execution import bracket_order_manager, coverage, exit_orders, oco_emulator, order_lifecycle
+from grodtd.execution import bracket_order_manager, coverage, exit_orders, exit_rules, oco_emulator, order_lifecycle
 from grodtd.execution import enhanced_engine as engine_module
 from grodtd.execution.bracket_order_manager import Meaning
 from grodtd.execution.oco_emulator import Trigger
@@ -23,7 +23,8 @@ from grodtd.runtime import reconciler, runner
 from grodtd.runtime.clocks import VenueClock
 from grodtd.runtime.dispatcher import Dispatcher
 from grodtd.runtime.governor import Governor
-from grodtd.simulation import process
+from grodtd.simulation import process, session
+from grodtd.simulation.truth import is_entry
 
 
 @dataclass(frozen=True)
@@ -231,6 +232,45 @@ def _trusts_own_clock(stack: ExitStack) -> None:
     _swap(stack, VenueClock, "now_ns", lambda self: self._wall.now_ns())
 
 
+def _trail_stands(stack: ExitStack) -> None:
+    def never(*_given: Any, **_named: Any) -> None:
+        return None
+
+    _swap(stack, exit_rules, "wanted", never)
+    _swap(stack, exit_rules, "next_move_px", never)
+
+
+def _trail_forgets(stack: ExitStack) -> None:
+    """Whatever moved a stop is forgotten with the process: the first one is placed again."""
+    original = getattr(process, "recover")
+
+    def recover(*given: Any, **named: Any) -> Any:
+        turn = original(*given, **named)
+        brackets = turn.engine._brackets  # noqa: SLF001 - that is what a mutant is
+        for bracket_id, bracket in brackets.items():
+            if bracket.levels is not None:
+                stop_px = bracket.levels.stop_px
+                brackets[bracket_id] = replace(bracket, stop_px=stop_px, best_px=None, held_stop_px=None)
+        return turn
+
+    _swap(stack, process, "recover", recover)
+
+
+def _entry_sent_again(stack: ExitStack) -> None:
+    """An entry without an answer is sent once more, to be on the safe side."""
+    original = session.Session.submit
+
+    async def submit(self: Any, order: Any) -> Any:
+        try:
+            return await original(self, order)
+        except (NotSent, OutcomeUnknown, TimeoutError):
+            if is_entry(order.client_order_id):
+                return await original(self, order)
+            raise
+
+    _swap(stack, session.Session, "submit", submit)
+
+
 async def _permit_everything(self: Any, command: Any) -> None:
     return
 
@@ -282,6 +322,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("loser-acts-on", "an instance that lost the account goes on sending", _loser_acts_on),
     Mutant("trusts-own-clock", "deadlines and valid_until are by the computer's clock", _trusts_own_clock),
+    Mutant("trail-stands", "a trailing stop stays where it was first placed", _trail_stands),
+    Mutant("trail-forgets", "after a restart trailing stops begin anew", _trail_forgets),
+    Mutant("entry-sent-again", "an entry without an answer is sent a second time", _entry_sent_again),
     Mutant("asks-like-mad", "requests are repeated without a pause", _asks_like_mad),
 )
 """All of them; a history of some profile must catch each."""

@@ -2,17 +2,27 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from typing import Protocol
 
 from grodtd.domain.errors import GrodtdError
 from grodtd.domain.events import Event
+from grodtd.domain.market import Quote
+from grodtd.domain.outcome import Outcome
+from grodtd.domain.policy import Policy
+from grodtd.execution.trade_exit_service import TradeExitService
+from grodtd.execution.volatility_reading import bars_wanted, read_bars
 from grodtd.ports import Clock, Journal, Record
+from grodtd.runtime.account import LiveAccount
+from grodtd.runtime.bar_facts import BarFacts
+from grodtd.runtime.bars import LiveBars, lengths_wanted
 from grodtd.runtime.clocks import VenueClock
 from grodtd.runtime.recovery import KeptState, Remembered, SnapshotKeeper, recover
 from grodtd.runtime.runner import Runner
 from grodtd.runtime.supervisor import Supervisor
 from grodtd.simulation.faults import Fault, Faults
 from grodtd.simulation.session import Session
+from grodtd.simulation.strategies import POLICIES
 
 RENEWED_WITHIN_S = 15.0
 """A lease of 30 s renewed so lately holds, if the time was right."""
@@ -203,6 +213,12 @@ class Process:
             fatal=(GrodtdError,),
             write_every_s=WRITE_EVERY_S,
         )
+        self.market = LiveBars(lengths_wanted(POLICIES.values()))
+        self.bar_facts = BarFacts(POLICIES.values(), self.runner.turn.engine.living_by_bars, self._atr_now)
+        self.door = TradeExitService(
+            self.runner, self.runner, self.market, self.clock, POLICIES, account=LiveAccount(self.runner)
+        )
+        self.runner.observers.append(self._see)
         self.over = False
         """Whether it was killed, or told to stop."""
         self.task: asyncio.Task[None] | None = None
@@ -217,6 +233,17 @@ class Process:
             await self.supervisor.run([])
         except (GrodtdError, OSError) as error:
             self.supervisor.faults.append(str(error))
+
+    def _see(self, event: Event, outcome: Outcome, sequence: int) -> None:
+        """Make bars of quotes, as the daemon does."""
+        if isinstance(event, Quote):
+            self.market.take(event)
+            for fact in self.bar_facts.take(event, self.clock.now_ns()):
+                asyncio.get_running_loop().call_soon(self.runner.tell, fact)
+
+    def _atr_now(self, symbol: str, policy: Policy, until_ns: int) -> Decimal | None:
+        bars = self.market.closed(symbol, policy.atr.interval_s, bars_wanted(policy), until_ns)
+        return read_bars(policy, bars).atr_px
 
     @property
     def renews(self) -> bool:

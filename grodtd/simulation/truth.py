@@ -31,6 +31,7 @@ class Position:
     """Empty for a position that was adopted."""
     side: Side
     symbol: str
+    strategy: str = "default"
     net: Decimal = ZERO
     """Units open, positive; negative: too much was sold."""
     tightest: Decimal | None = None
@@ -122,14 +123,46 @@ class Books:
             if report.exec_ref_id:
                 units = -units
                 position.disturbed = True
+                if not position.net:
+                    position.flatten = False  # it was out, as told; what comes back is protected anew (F22)
                 if self.venue.capabilities.reduce_only is not ReduceOnly.NONE:
                     # The venue trims reduce-only orders by account: one bracket's bust moves what another may sell.
                     for other in self.positions.values():
                         other.disturbed = True
             position.net += units * position.side.sign
+            self._take_from_others(position, -units * position.side.sign)
             position.disturbed |= position.net < 0 and self._not_alone(position)
             changed.append(position)
         return changed
+
+    def _take_from_others(self, position: Position, sold: Decimal) -> None:
+        """Orders he kept of a bracket he took back are his: what they sell beyond it, others lack."""
+        beyond = min(sold, -position.net)
+        if not position.keeps_orders or beyond <= 0:
+            return
+        self.disturbed_symbols.add(position.symbol)
+        self.sold_by_hand[position.symbol] = self.sold_by_hand.get(position.symbol, ZERO) + beyond
+        for other in self.positions.values():
+            other.disturbed |= other.symbol == position.symbol
+
+    def lacking(self, position: Position) -> Decimal:
+        """Units another bracket of the symbol sold too much and may not buy back, too few for an order: where exits are
+        bounded by what the account holds, this one's lack them.
+        """
+        capabilities, instrument = self.venue.capabilities, self.instruments[position.symbol]
+        if not capabilities.locks_inventory and capabilities.reduce_only is ReduceOnly.NONE:
+            return ZERO
+        return sum(
+            (
+                -other.net
+                for other in self.positions.values()
+                if other is not position
+                and other.symbol == position.symbol
+                and other.net < 0
+                and not instrument.sellable(-other.net, other.tightest or other.first_px or ZERO)
+            ),
+            ZERO,
+        )
 
     def _not_alone(self, position: Position) -> bool:
         """Whether other units lie in an account whose position bounds reduce-only orders, and our process has not
@@ -141,12 +174,12 @@ class Books:
         )
 
     def resting(self) -> dict[str, list[OrderReport]]:
-        """Return our orders open at the venue, by bracket."""
+        """Return our exits open at the venue, by bracket."""
         if self._resting is None:
             self._resting = {}
             for report in self.venue.open_orders():
                 named = parse_client_order_id(report.client_order_id)
-                if named is not None and named[0] in self.positions:
+                if named is not None and named[0] in self.positions and named[1] != "entry":
                     self._resting.setdefault(named[0], []).append(report)
         return self._resting
 
@@ -177,6 +210,12 @@ class Books:
             self._read += 1
         name = type(command).__name__
         return all((name, client_id) in self._journalled for client_id in ids_of(command))
+
+
+def is_entry(client_order_id: str) -> bool:
+    """Whether an order is the entry of a trade our process was asked to open whole."""
+    named = parse_client_order_id(client_order_id)
+    return named is not None and named[1] == "entry"
 
 
 def orders_of(command: VenueCommand) -> tuple[NewOrder, ...]:

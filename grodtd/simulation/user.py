@@ -22,10 +22,13 @@ from grodtd.domain.instrument import FeeAsset
 from grodtd.domain.market import VolatilityReading
 from grodtd.domain.money import ZERO, floor_to
 from grodtd.domain.orders import NewOrder, OrderType, TimeInForce
+from grodtd.execution.asking import EntryRequest
 from grodtd.runtime.runner import Runner
 from grodtd.simulation.link import Link
 from grodtd.simulation.market import Street
+from grodtd.simulation.strategies import POLICIES
 from grodtd.simulation.truth import BY_HAND, Books, Position
+from grodtd.simulation.whole_trades import WholeTrades
 
 NS = 1_000_000_000
 ENTRIES_UNTIL_S = 95.0
@@ -60,12 +63,14 @@ class User:
         self.asks: list[Ask] = []
         self.plan: list[tuple[float, Callable[[], None]]] = []
         """What he will do when, soonest first."""
+        self.whole_trades = WholeTrades(books, log)
         self._orders = 0
 
     def make_plans(self) -> None:
         """Draw what he will do: several entries on one symbol and on another, and second thoughts about them."""
         rng = self._rng
         moments = [(rng.uniform(1, ENTRIES_UNTIL_S), self.enter) for _ in range(rng.randint(4, 7))]
+        moments += [(rng.uniform(1, ENTRIES_UNTIL_S), self.open_whole) for _ in range(rng.randint(1, 2))]
         if rng.random() < 0.4:
             moments.append((rng.uniform(1, ENTRIES_UNTIL_S), self.adopt))
         second_thoughts = (self.flatten, self.release, self.tighten, self.tighten, self.loosen, self.move_target)
@@ -99,12 +104,39 @@ class User:
             order.quantity,
             entry_client_order_id=order.client_order_id,
             reading=reading,
+            strategy=self._strategy(),
         )
         self.log(f"user enters {order.client_order_id} {order.side.value} {order.quantity} {order.symbol}")
-        position = Position(bracket_id, order.client_order_id, order.side, order.symbol)
+        position = Position(bracket_id, order.client_order_id, order.side, order.symbol, request.strategy)
         self._books.expect(position)
         self._ask(request, position)
         asyncio.get_running_loop().call_later(0.5, self._send, order)
+
+    def open_whole(self) -> None:
+        """Ask for a whole trade: at market, at a limit, or at a price to come."""
+        street, rng = self._rng.choice(list(self._streets.values())), self._rng
+        order = self._order(street, OrderType.MARKET)
+        bid, ask = street.sides()
+        limit_px = trigger_px = None
+        kind = rng.choice(("market", "limit", "trigger"))
+        if kind == "limit":
+            limit_px = ask if street.side.sign > 0 else bid
+        elif kind == "trigger":
+            away = street.mid * (1 + street.side.sign * Decimal("0.003"))
+            trigger_px = floor_to(away, street.instrument.tick_size)
+        sized = rng.random() < 0.4
+        asked = EntryRequest(
+            f"B{self._orders}",
+            street.symbol,
+            street.side,
+            quantity=None if sized else order.quantity,
+            risk_per_trade=Decimal("0.000001") if sized else None,
+            limit_px=limit_px,
+            trigger_px=trigger_px,
+            strategy=self._strategy(),
+        )
+        self.log(f"user wants {asked}")
+        self.whole_trades.want(asked)
 
     def adopt(self) -> None:
         """Buy without us, and ask for protection afterwards."""
@@ -126,16 +158,21 @@ class User:
             fee=fee,
             fee_asset=FeeAsset.BASE if fee else FeeAsset.QUOTE,
             reading=self._reading(street),
+            strategy=self._strategy(),
         )
         self._link.spread(
             self._link.venue.apply(CancelOrder("", order.client_order_id), self._link.now_ns())
             if any(r.client_order_id == order.client_order_id for r in self._link.venue.open_orders())
             else []
         )
-        position = Position(request.bracket_id, "", street.side, street.symbol, net=quantity - fee)
+        position = Position(request.bracket_id, "", street.side, street.symbol, request.strategy, net=quantity - fee)
         self._books.expect(position)
         self.log(f"user asks to adopt {quantity} {street.symbol} as {request.bracket_id}")
         self._ask(request, position)
+
+    def _strategy(self) -> str:
+        """Hand out the strategies in turn."""
+        return list(POLICIES)[self._orders % len(POLICIES)]
 
     def _order(self, street: Street, kind: OrderType) -> NewOrder:
         self._orders += 1

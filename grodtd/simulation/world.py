@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
 
-from grodtd.domain.bracket import OrderState, Phase
+from grodtd.domain.bracket import ExitState, OrderState, Phase
 from grodtd.domain.capabilities import Capabilities, StopOrders
 from grodtd.domain.errors import GrodtdError
-from grodtd.domain.events import CapabilitiesLearned, InstrumentsLoaded, PoliciesLoaded, RunStarted
+from grodtd.domain.events import CapabilitiesLearned, InstrumentsLoaded, PoliciesLoaded, RiskLimitsLoaded, RunStarted
 from grodtd.domain.orders import ExecutionReport, Leg, OrderStatus
-from grodtd.domain.policy import BracketOrdersPolicy, Policy, ProtectionPolicy
 from grodtd.execution.coverage import measure
 from grodtd.runtime.runner import Runner
 from grodtd.simulation.checkers import Safety
@@ -25,6 +24,7 @@ from grodtd.simulation.liveness import Liveness, LocalView
 from grodtd.simulation.market import Market, streets_of
 from grodtd.simulation.process import Disk, Process
 from grodtd.simulation.session import Session
+from grodtd.simulation.strategies import LIMITS, POLICIES
 from grodtd.simulation.truth import Books, ids_of, orders_of
 from grodtd.simulation.user import User
 from grodtd.simulation.virtual_time import run_virtually
@@ -41,6 +41,8 @@ FENCED_WITHIN_S = 20.0
 """How long an instance that lost the account may take to end."""
 
 
+SETTLED_S = 15.0
+"""So long after the last fault a process has compared, and looks at prices again."""
 UNDERWAY_S = 2.0
 """At the end of the calm, what the last tick set going arrives before both sides are compared."""
 
@@ -102,10 +104,6 @@ class World(Eyes):
         self.fenced: list[tuple[float, Process]] = []
         """Instances that lost the account, and by when they must have ended."""
         self._link_until = self._dead_until = self._wall_until = 0.0
-        self.policy = Policy(
-            bracket_orders=BracketOrdersPolicy(timeout_s=Decimal(60)),
-            protection=ProtectionPolicy(allow_synthetic=True),
-        )
 
     @property
     def runner(self) -> Runner | None:
@@ -139,9 +137,11 @@ class World(Eyes):
             await self._tick()
         self.faults.calm = True
         self._mend()
-        until = self.now_s + self.calm_s
+        began, until = self.now_s, self.now_s + self.calm_s
         while self.now_s < until:
             await self._tick()
+            if began + SETTLED_S < self.now_s < until - UNDERWAY_S:
+                self.liveness.quoted({symbol: street.sides() for symbol, street in self.streets.items()})
         await asyncio.sleep(UNDERWAY_S)
         self.books.touched()
         views, unresolved = self._views()
@@ -197,6 +197,8 @@ class World(Eyes):
         )
 
     async def _hand_over(self, runner: Runner) -> None:
+        assert self.process is not None
+        self.user.whole_trades.pass_on(self.process.door)
         await self.user.hand_over(runner)
 
     def _can_act(self, symbol: str) -> bool:
@@ -377,7 +379,8 @@ class World(Eyes):
         await process.start(
             (
                 RunStarted("simulation", ts_received_ns=now_ns),
-                PoliciesLoaded({"default": self.policy}, now_ns),
+                PoliciesLoaded(POLICIES, now_ns),
+                RiskLimitsLoaded(LIMITS, now_ns),
                 InstrumentsLoaded(tuple(self.instruments.values()), now_ns),
                 CapabilitiesLearned(self.capabilities, now_ns),
             )
@@ -454,6 +457,7 @@ class World(Eyes):
                 measure(bracket, runner.turn.engine.terms(bracket)).open_qty,
                 bracket.stop_px,
                 residue=bracket.phase is Phase.RESIDUE,
+                guarded=bracket.phase is Phase.OPEN and bracket.exits is ExitState.GUARD,
             )
         return views, unresolved
 

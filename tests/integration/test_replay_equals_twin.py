@@ -101,7 +101,7 @@ RECORDINGS = [
     Recording("SPY-1h", "0.01", "every:97"),
     Recording("EURUSD-1h-bidask", "0.00001", "every:101"),
     Recording("EURUSD-1h-bidask", "0.00001", "every:101:sell"),
-    Recording("BTCUSD-1m", "0.01", "every:13"),
+    Recording("BTCUSD-1m", "0.01", "every:67"),
     Recording("AAPL-1m-split-2014", "0.01", "every:9"),
     Recording("SPY-1s-20131007", "0.01", "every:50:sell"),
 ]

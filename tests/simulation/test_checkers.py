@@ -15,8 +15,9 @@ from grodtd.simulation.faults import Faults
 from grodtd.simulation.link import Eyes, Link
 from grodtd.simulation.liveness import LEAVING_S, SLACK_S, Liveness, LocalView
 from grodtd.simulation.session import Session
+from grodtd.simulation.strategies import TRAIL
 from grodtd.simulation.truth import Books, Position, ids_of
-from grodtd.venue.profiles import MARGIN, NO_STOPS, SPOT_OCO, usual_instrument
+from grodtd.venue.profiles import MARGIN, NO_STOPS, PERP, SPOT_OCO, usual_instrument
 from grodtd.venue.venue import SimulatedVenue
 
 NS = 1_000_000_000
@@ -26,8 +27,8 @@ LIVE = {"X": True}
 class Scene:
     """A long bracket B1 of 10 units, its stop wanted at 90, the market at 100."""
 
-    def __init__(self, capabilities=MARGIN):
-        instrument = usual_instrument(capabilities, "X", lot_size=Decimal(1))
+    def __init__(self, capabilities=MARGIN, **rules):
+        instrument = usual_instrument(capabilities, "X", lot_size=Decimal(1), **rules)
         self.venue = SimulatedVenue(capabilities, [instrument], cash=Decimal(10**6))
         self.books = Books(self.venue, {"X": instrument})
         faults = Faults(Random(1))
@@ -231,6 +232,37 @@ def an_order_left_at_the_end(scene):
     scene.liveness.ended({})
 
 
+def an_entry_sent_twice(scene):
+    entry = SubmitOrder("", an_order("B1.entry1", side=Side.BUY, kind=OrderType.MARKET))
+    scene.send(entry, times=2)
+
+
+def an_entry_that_sells(scene):
+    scene.safety.arriving(SubmitOrder("", an_order("B1.entry1", kind=OrderType.MARKET)))
+
+
+def an_entry_left_at_the_end(scene):
+    scene.rest("B1.entry1", side=Side.BUY, kind=OrderType.LIMIT, px=50)
+    scene.rest("B1.exit1", kind=OrderType.MARKET)
+    scene.position.entry_id = "B1.entry1"
+    scene.liveness.ended({})
+
+
+def a_trail_that_stands_still(scene):
+    scene.position.strategy = TRAIL
+    scene.rest("B1.stop1")
+    scene.wait(60, px=110)
+    scene.liveness.quoted({"X": (Decimal(110), Decimal(110))})
+    scene.calm(open_orders=["B1.stop1"])
+
+
+def oversold_where_it_could_be_bought_back(scene):
+    scene.rest("B1.exit1", kind=OrderType.MARKET, units=10)
+    scene.position.net = Decimal(-2)
+    scene.position.disturbed = True
+    scene.liveness.ended({"B1": LocalView(frozenset(), Decimal(-2), Decimal(90), residue=True)})
+
+
 @pytest.mark.parametrize(
     ("broken", "names"),
     [
@@ -262,6 +294,11 @@ def an_order_left_at_the_end(scene):
         (still_open_at_the_end, ["L4"]),
         (residue_that_could_be_sold, ["L4"]),
         (an_order_left_at_the_end, ["L2"]),
+        (an_entry_sent_twice, ["S3"]),
+        (an_entry_that_sells, ["S5"]),
+        (an_entry_left_at_the_end, ["L4"]),
+        (a_trail_that_stands_still, ["L3"]),
+        (oversold_where_it_could_be_bought_back, ["L4"]),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -278,6 +315,42 @@ def test_what_was_lost_on_the_way_excuses_a_longer_wait():
     assert scene.broken == []
     scene.wait(10)
     assert scene.broken == ["L1"]
+
+
+def test_a_trail_that_followed_breaks_nothing():
+    scene = Scene()
+    scene.position.strategy = TRAIL
+    scene.quote(110)
+    scene.rest("B1.stop1", px=109)
+    scene.wait(60, px=110)
+    scene.liveness.quoted({"X": (Decimal(110), Decimal(110))})
+    scene.calm(open_orders=["B1.stop1"], stop_px=109)
+    assert scene.broken == []
+
+
+def test_orders_he_kept_may_sell_what_others_lack():
+    """He took B1 back with its stop: when that sells more than B1 had, B2's units are judged by the account."""
+    scene = Scene(PERP)
+    other = Position("B2", "user-2", Side.BUY, "X", accepted=True)
+    scene.books.expect(other)
+    scene.fill("user-2", Side.BUY, 5)
+    scene.position.released = scene.position.keeps_orders = True
+    scene.rest("B1.stop1", kind=OrderType.MARKET, units=13)
+    assert scene.books.sold_by_hand == {"X": 3}
+    scene.rest("B2.stop1", units=2)
+    scene.wait(LEAVING_S + 10)
+    assert scene.broken == []
+
+
+def test_what_was_sold_too_much_and_is_too_little_to_buy_back_others_lack():
+    scene = Scene(SPOT_OCO, min_notional=Decimal(300))
+    scene.position.tightest = Decimal(90)
+    scene.position.net = Decimal(-2)
+    other = Position("B2", "user-2", Side.BUY, "X", accepted=True, net=Decimal(10))
+    scene.books.expect(other)
+    assert scene.books.lacking(other) == 2
+    scene.position.net = Decimal(-5)
+    assert scene.books.lacking(other) == 0
 
 
 def test_a_linked_pair_counts_once():
