@@ -176,6 +176,14 @@ class PositionReported(msgspec.Struct, frozen=True, tag=True, gc=False):
     ts_received_ns: int = 0
 
 
+class BracketsForgotten(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """Ended brackets leave memory; the journal keeps them. One that is not over is kept all the same."""
+
+    bracket_ids: tuple[str, ...]
+    ts_event_ns: int = 0
+    ts_received_ns: int = 0
+
+
 class LinkStatus(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The connection to the venue came up or went down."""
 
@@ -306,6 +314,7 @@ Event = (
     | OrderNotFound
     | BracketReconciled
     | PositionReported
+    | BracketsForgotten
     | LinkStatus
     | Quote
     | BarsClosed

@@ -62,6 +62,8 @@ class NoteKind(StrEnum):
     FLIPPED_ELSEWHERE = "flipped_elsewhere"
     EXTERNALLY_CLOSED = "externally_closed"
     EXIT_AFTER_HAND = "exit_after_hand"
+    UNEXPLAINED_FILL = "unexplained_fill"
+    """A fill of a bracket that ended long ago and was dropped from memory."""
     ENTRY_SENT = "entry_sent"
     ENTRY_REFUSED = "entry_refused"
     ENTRIES_PAUSED = "entries_paused"

@@ -20,6 +20,7 @@ from grodtd.domain.events import (
     BarsClosed,
     BracketReconciled,
     BracketRequested,
+    BracketsForgotten,
     CapabilitiesLearned,
     EntriesPaused,
     EntriesResumed,
@@ -52,6 +53,7 @@ from grodtd.execution.booking import take_in_quantities
 from grodtd.execution.bracket_order_manager import BracketOrderManager, next_deadline_ns
 from grodtd.execution.coverage import measure
 from grodtd.execution.entry_weighing import weigh
+from grodtd.execution.forgotten import check_forgotten, may_forget, unexplained
 from grodtd.execution.holdings import Doubt, Held, in_motion, judge, net_of
 from grodtd.execution.ladder import demote
 from grodtd.execution.oco_emulator import Touch
@@ -102,6 +104,10 @@ class Engine:
         """Ends of sessions, those before a weekend, and beginnings, by symbol."""
         self._risk = RiskState()
         """What the account may lose, and has lost; observed from the moment its limits are told."""
+        self._forgotten: dict[str, int] = {}
+        """When brackets ended that were dropped from memory, by name."""
+        self._unexplained: dict[str, None] = {}
+        """Executions of such brackets that were told of."""
         self._manager = BracketOrderManager()
 
     # -- what anybody may read ------------------------------------------------------------------------------
@@ -180,8 +186,12 @@ class Engine:
             del self._brackets[bracket_id]
             self._due.pop(bracket_id, None)
             for order in bracket.orders:
-                if order.leg is Leg.ENTRY:
-                    self._entry_orders.pop(order.client_order_id, None)
+                if order.leg is Leg.ENTRY and self._entry_orders.get(order.client_order_id) == bracket_id:
+                    del self._entry_orders[order.client_order_id]
+
+    def has_forgotten(self, bracket_id: str) -> bool:
+        """Whether a bracket of that name ended and was dropped from memory: the journal has it, the name is taken."""
+        return bracket_id in self._forgotten
 
     # -- the fold -------------------------------------------------------------------------------------------
 
@@ -248,12 +258,26 @@ class Engine:
             step = Step(event.ts_received_ns)
             step.tell(NoteKind.ENTRIES_RESUMED, reason=event.reason or None)
             return Outcome((), tuple(step.notes))
+        elif isinstance(event, BracketsForgotten):
+            return self._forget_ended(event)
+        return Outcome()
+
+    def _forget_ended(self, event: BracketsForgotten) -> Outcome:
+        for bracket_id in event.bracket_ids:
+            bracket = self._brackets.get(bracket_id)
+            if bracket is not None and may_forget(bracket, event.ts_received_ns):
+                self.forget(bracket_id)
+                self._forgotten[bracket_id] = bracket.closed_ns or 0
+        in_use = {bracket.policy_fingerprint for bracket in self._brackets.values()}
+        self._policies_in_use = {name: policy for name, policy in self._policies_in_use.items() if name in in_use}
+        self._terms = {key: terms for key, terms in self._terms.items() if key[0] in in_use}
         return Outcome()
 
     def _asked(self, event: BracketRequested) -> tuple[Policy, Instrument]:
         """Check what is asked for, and return what it would live under. Raises: Refused."""
         bracket_id = check_bracket_id(event.bracket_id)
         check_name(self._brackets.get(bracket_id), event)
+        check_forgotten(bracket_id, self._forgotten)
         check_quantities(event)
         entry_of = self._entry_orders.get(event.entry_client_order_id)
         if entry_of in self._brackets and self._brackets[entry_of].phase not in ENDED:
@@ -342,7 +366,7 @@ class Engine:
         bracket_id = self._entry_orders.get(client_id) or client_id.rpartition(".")[0]
         bracket = self._brackets.get(bracket_id)
         if bracket is None:
-            return NOTHING_HAPPENED  # not ours
+            return self._stray_fill(bracket_id, fact)
         step = Step(fact.ts_received_ns, bracket_id)
         terms = self.terms(bracket)
         try:
@@ -350,6 +374,17 @@ class Engine:
         except Surprise as surprise:
             return self._freeze(bracket, terms, fact.ts_received_ns, surprise, fact)
         return self._keep(step, bracket, after, terms)
+
+    def _stray_fill(self, bracket_id: str, fact: OrderFact) -> Outcome:
+        """A report of no bracket we hold: not ours, or of one that is over and gone."""
+        ended_ns = self._forgotten.get(bracket_id)
+        if ended_ns is None or not isinstance(fact, ExecutionReport) or fact.exec_id in self._unexplained:
+            return NOTHING_HAPPENED
+        note = unexplained(bracket_id, ended_ns, fact)
+        if note is None:
+            return NOTHING_HAPPENED
+        self._unexplained[fact.exec_id] = None
+        return Outcome((), (note,))
 
     def _act(self, bracket: Bracket, now_ns: int, act: Callable[[Step, Bracket, Terms], Bracket]) -> Outcome:
         """Do something to a bracket that is not a report, settle it and keep it; a surprise freezes it."""
@@ -544,6 +579,8 @@ class Engine:
 
     def _by_hand(self, event: FlattenRequested | ReleaseRequested | LevelsChangeRequested) -> Outcome:
         bracket = self._brackets.get(event.bracket_id)
+        if bracket is None and event.bracket_id in self._forgotten:
+            raise Refused(f"bracket {event.bracket_id} has ended, long ago", code="ended")
         if bracket is None:
             raise Refused(f"there is no bracket {event.bracket_id}", code="unknown_bracket")
         if bracket.phase in ENDED:

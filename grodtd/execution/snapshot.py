@@ -76,6 +76,10 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     """Ends of sessions, those before a weekend, and beginnings, by symbol, ns."""
     risk: RiskState
     """What the account may lose, has at risk and has lost."""
+    forgotten: dict[str, int]
+    """When brackets ended that were dropped from memory, by name, ns."""
+    unexplained: tuple[str, ...]
+    """Executions of those that were told of."""
     watching: tuple[str, ...]
     levels: tuple[WatchedLevel, ...]
     """By symbol, the older first: ties in price go to the older."""
@@ -101,6 +105,8 @@ def snapshot(engine: Engine) -> EngineState:
         wants_bars=_ids(engine._wants_bars),
         sessions=dict(engine._sessions),
         risk=engine._risk.copied(),
+        forgotten=dict(engine._forgotten),
+        unexplained=tuple(engine._unexplained),
         watching=tuple(engine._watching),
         levels=_levels(engine),
         due={bracket_id: due_ns for bracket_id, due_ns in sorted(engine._due.items()) if due_ns is not None},
@@ -125,6 +131,8 @@ def restore(state: EngineState) -> Engine:
     engine._wants_bars = {symbol: dict.fromkeys(ids) for symbol, ids in state.wants_bars.items()}
     engine._sessions = dict(state.sessions)
     engine._risk = state.risk.copied()
+    engine._forgotten = dict(state.forgotten)
+    engine._unexplained = dict.fromkeys(state.unexplained)
     engine._watching = dict.fromkeys(state.watching)
     for level in state.levels:
         engine._book.watch(level.symbol, level.bracket_id, level.side, level.touch, level.px)

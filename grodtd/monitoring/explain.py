@@ -313,6 +313,10 @@ WORDS: dict[NoteKind, str | Callable[[Data], str]] = {
     NoteKind.EXIT_AFTER_HAND: (
         "LOOK AT THE ACCOUNT: {quantity} were taken out elsewhere, and our own exit sold as many once more"
     ),
+    NoteKind.UNEXPLAINED_FILL: (
+        "rule 8, LOOK AT THE ACCOUNT: {quantity} {symbol} of {client_order_id} {what} at {px} ({side}), long after its "
+        "bracket ended: no bracket holds them"
+    ),
     NoteKind.ENTRIES_PAUSED: lambda data: (
         f"new entries are paused{_because(data.get('reason', ''))}; stops keep working"
     ),

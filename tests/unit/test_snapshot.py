@@ -14,6 +14,7 @@ from grodtd.domain.bracket import ENDED
 from grodtd.domain.errors import Refused
 from grodtd.domain.events import (
     BracketRequested,
+    BracketsForgotten,
     CapabilitiesLearned,
     EntriesPaused,
     EntriesResumed,
@@ -45,7 +46,7 @@ POLICY = Policy(protection=ProtectionPolicy(allow_synthetic=True))
 KEPT = {
     "_brackets", "_entry_orders", "_policies", "_policies_in_use", "_instruments", "_capabilities", "_paused",
     "_active", "_open_on_symbol", "_doubts", "_halted", "_pairs", "_wants_bars", "_sessions", "_watching", "_risk",
-    "_book", "_due",
+    "_book", "_due", "_forgotten", "_unexplained",
 }  # fmt: skip
 WORKED_OUT = {
     "_terms": "from policy, instrument and capabilities, when asked for",
@@ -61,8 +62,7 @@ def test_every_attribute_of_the_engine_is_kept_or_worked_out():
     assert not vars(Engine()._manager)
     assert set(vars(TriggerBook())) == {"_symbols"}
     levels, heaps = {"_stops", "_targets", "_moves"}, {"_longs", "_shorts", "_decimals"}
-    idle_between = {"_bid_low", "_bid_high", "_ask_low", "_ask_high"}
-    assert set(vars(SymbolBook())) == {*levels, *heaps, *idle_between, "_arrivals"}
+    assert set(vars(SymbolBook())) == {*levels, *heaps, "_arrivals"}
     assert {"_" + name for name in snapshots.EngineState.__struct_fields__} == KEPT - {"_book"} | {"_levels"}
 
 
@@ -101,7 +101,7 @@ class Teller:
             self.price,
             self.wait,
         )
-        self.draw(st.sampled_from((*kinds, self.by_hand, self.settings)))()
+        self.draw(st.sampled_from((*kinds, self.by_hand, self.settings, self.forget)))()
         self.now_ns += S // 10
 
     def begin(self):
@@ -178,6 +178,15 @@ class Teller:
             name, tighter = bracket.bracket_id, None if bracket.stop_px is None else bracket.stop_px + bracket.side.sign
             kinds = (FlattenRequested(name), LevelsChangeRequested(name, tighter, reason="closer"))
             self.tell(self.draw(st.sampled_from(kinds)))
+
+    def forget(self):
+        """An hour and more later what is over leaves memory; and somewhat later a fill of it comes all the same."""
+        self.now_ns += 4_000 * S
+        over = tuple(bracket.bracket_id for bracket in self.engine.brackets() if bracket.phase in ENDED)
+        self.tell(BracketsForgotten((*over, "nobody")))
+        for name in over:
+            late = ExecutionReport(f"{name}.stop1", OrderStatus.FILLED, d(1), exec_id=f"late-{name}", last_qty=d(1))
+            self.tell(replace(late, symbol="X", side=Side.SELL, last_px=d(90), ts_event_ns=self.now_ns))
 
     def settings(self):
         other = replace(POLICY, protection=replace(POLICY.protection, stop_retry_delay_s=d(3)))
