@@ -151,22 +151,25 @@ def replay_to(
 
     Nothing is written when the input is bad. Raises: DataError, ConfigError.
     """
-    from grodtd.replay.run import prepare, run, write  # noqa: PLC0415 - a daemon needs none of its libraries
+    from grodtd.replay.folder import prepare_batch  # noqa: PLC0415 - a daemon needs none of its libraries
+    from grodtd.replay.outputs import write  # noqa: PLC0415 - as above
+    from grodtd.replay.run import Batch, run_batch  # noqa: PLC0415 - as above
 
-    inputs = inputs or prepare(options, configuration, progress=progress)
+    batch = Batch([inputs]) if inputs else prepare_batch(options, configuration, progress)
     out.mkdir(parents=True, exist_ok=True)
     journal_path = out / "journal.db"
     for leftover in out.glob("journal.db*"):
         leftover.unlink()
     with SyncJournal(journal_path) as journal:
-        replayed = run(inputs, journal.append, progress)
+        replayed = run_batch(batch, journal.append, progress)
+        facts = replayed.facts
         journal.note(
             {
                 "kind": "replay",
-                "prices": inputs.prices.path,
-                "prices_sha256": inputs.prices.sha256,
+                "prices": facts.prices_path,
+                "prices_sha256": facts.prices_sha256,
                 "entries": options.entries,
-                "entries_sha256": inputs.entries_sha256 or "",
+                "entries_sha256": facts.entries_sha256 or "",
                 "config_fingerprint": configuration.fingerprint,
                 **{f"option.{name}": value for name, value in options.as_text().items()},
             }

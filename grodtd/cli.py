@@ -55,7 +55,12 @@ def _root(
 @app.command()
 def replay(
     prices: Annotated[
-        Path, typer.Argument(metavar="BARS", help="Bars or quotes: CSV (plain or .gz) or Parquet, told by content.")
+        Path,
+        typer.Argument(
+            metavar="BARS",
+            help="Bars or quotes: CSV (plain or .gz), Parquet or Arrow, told by content; or a folder of such files, "
+            "one a symbol.",
+        ),
     ],
     entries: Annotated[str, typer.Option(metavar="ENTRIES", help="Entries CSV, or every:N[:side], or ema-cross:F,S.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write; created when it is not there.")],

@@ -17,11 +17,20 @@ from grodtd.replay.compare_figures import Measure, Trade
 from grodtd.replay.compare_stats import Interval
 from grodtd.replay.exact import decimals
 from grodtd.replay.exits import ExitRow
-from grodtd.replay.prices import DAY_NS, Floats
+from grodtd.replay.prices import Floats
 from grodtd.replay.report import MOST_ROWS, OTHER_CHARS, PAGE_CHARS, STOPS_CHARS
 from grodtd.replay.report_figures import EDGE, EquityCurve, histogram, thinned
 from grodtd.replay.report_format import escaped
-from grodtd.replay.report_pack import Packed, PackedBars, number, pack_bars, pack_rows, pack_stops, script_json
+from grodtd.replay.report_pack import (
+    Packed,
+    PackedBars,
+    market_json,
+    number,
+    pack_bars,
+    pack_rows,
+    pack_stops,
+    script_json,
+)
 from grodtd.replay.report_page import asset, filled, script_of, security_policy
 
 SCRIPTS = (
@@ -87,21 +96,18 @@ def _data(found: Comparison, room: int) -> tuple[Packed, list[str]]:
     for at, run in enumerate(found.runs):
         rows += [replace(row, bracket_id=f"{at}:{row.bracket_id}") for row in run.rows if row.bracket_id in kept]
         history |= {f"{at}:{name}": moves for name, moves in run.stop_history.items()}
-    packed = pack_rows(rows, bars.time_ns)
-    stops, _ = pack_stops(history, packed["ids"], bars.time_ns, STOPS_CHARS)
+    packed = pack_rows(rows, {inputs.prices.symbol: bars.time_ns})
+    stops, _ = pack_stops(history, packed["ids"], dict.fromkeys(packed["ids"], bars.time_ns), STOPS_CHARS)
     room -= len(script_json(packed)) + len(script_json(stops))
     mid, unit = bars.mid, float(bars.mid_unit)
     sides = tuple(np.asarray(side * unit, dtype=np.float64) for side in (mid.open, mid.high, mid.low, mid.close))
-    shown = PackedBars(bars.time_ns, (sides[0], sides[1], sides[2], sides[3]), decimals(inputs.instrument.tick_size))
+    precision = decimals(inputs.instrument.tick_size)
+    shown = PackedBars(bars.time_ns, (sides[0], sides[1], sides[2], sides[3]), precision)
     bars_json, coarse = pack_bars(shown, _spans(packed, shown.count), room)
     if coarse:
         notes.append("Some trades are drawn in coarse candles: single bars for all would make the page too large.")
     data: Packed = {
-        "symbol": inputs.prices.symbol,
-        "precision": decimals(inputs.instrument.tick_size),
-        "interval_ms": bars.interval_ns // 1_000_000,
-        "daily": bars.interval_ns >= DAY_NS,
-        "bars": bars_json,
+        "markets": [market_json(inputs.prices.symbol, precision, bars.interval_ns, bars_json)],
         **packed,
         "stops": stops,
         "names": [run.name for run in found.runs],

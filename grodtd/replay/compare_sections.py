@@ -307,7 +307,7 @@ def _facts(found: Comparison) -> report_words.Facts:
         title="",
         first_ns=int(bars.time_ns[0]),
         last_ns=int(bars.time_ns[-1]),
-        interval_ns=bars.interval_ns,
+        intervals_ns=(bars.interval_ns,),
         bar_count=len(bars),
         summary=found.runs[0].summary,
         remarks=tuple(found.remarks),

@@ -1,7 +1,10 @@
 """The replay driver: the very engine that runs live, an ideal venue, recorded prices. Synchronous, no event loop.
 
 Brackets are independent, so only the moments at which one of them is touched are walked: an array search finds each
-bracket's next moment, and a queue keeps them in time order. At one index exits come before entries.
+bracket's next moment, and a queue keeps them in time order. At one moment exits come before entries.
+
+Several symbols, a driver each, share one engine and one queue (`replay_together`). What a bar says is known at its end,
+so that orders symbols whose bars are of different lengths; ties: the order of the drivers, then of the entries.
 """
 
 import gc
@@ -93,6 +96,10 @@ class Rules(NamedTuple):
     """The same for every index, float64[n] in the feed's unit, NaN where not known; None: asked one by one."""
 
 
+Moment = tuple[tuple[int, int], int, int, int, str]
+"""When (`Feed.moment`), whose (place among the drivers), which entry, which index, which bracket."""
+
+
 class Driver:
     """Replays entries over one feed through one turn."""
 
@@ -103,12 +110,12 @@ class Driver:
         instrument: Instrument,
         policies: Mapping[str, Policy],
         model: FillModel,
-        started: RunStarted,
+        started: RunStarted | None,
         reading: Reading,
         rules: Rules | None = None,
         takes: Callable[[Entry, BracketRequested], bool] = lambda _entry, _request: True,
     ) -> None:
-        """Tell the engine what it works under; `turn` must be fresh.
+        """Tell the engine what it works under; `turn` must be fresh. `started` None: it has been told (`begin`).
 
         `rules` is needed where a policy's exits are more than a stop and a target; `takes` may turn entries away.
         """
@@ -121,53 +128,30 @@ class Driver:
         self.refused: list[tuple[Entry, str]] = []
         """Entries the engine refused, and why."""
         self._takes = takes
-        self._queue: list[tuple[int, int, str]] = []
+        self._queue: list[Moment] = []
+        self._place = 0
         self._lives: dict[str, Life] = {}
-        begin = int(feed.time_ns[0]) if len(feed) else 0
-        for event in (
-            started,
-            PoliciesLoaded(dict(policies), begin),
-            InstrumentsLoaded((instrument,), begin),
-            CapabilitiesLearned(IDEAL_REPLAY, begin),
-        ):
-            turn.take(event)
+        if started is not None:
+            begin(turn, started, policies, [instrument], int(feed.time_ns[0]) if len(feed) else 0)
 
     def run(self, entries: Sequence[Entry], progress: Progress | None = None) -> list[Life]:
         """Replay every entry to its end (or the prices' end) and return their lives in order of entry."""
-        # What a replay makes has no cycles: counting references frees it, and looking for cycles among a million
-        # records costs a third of the time.
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
-            return self._run(entries, progress)
-        finally:
-            if collecting:
-                gc.enable()
+        return replay_together([self], [entries], progress)[0]
 
-    def _run(self, entries: Sequence[Entry], progress: Progress | None) -> list[Life]:
-        pending = sorted(entries, key=lambda entry: (entry.index, entry.order))
-        for done, entry in enumerate(pending, 1):
-            self._exits_until(entry.index)
-            self._enter(entry)
-            if progress is not None and not done & 255:
-                progress("replaying", done / len(pending))
-        self._exits_until(len(self.feed))
+    def join(self, queue: list[Moment], place: int) -> None:
+        """Keep what is to come in a queue shared with others, under a place of its own."""
+        self._queue, self._place = queue, place
+
+    def lives(self) -> list[Life]:
+        """Return the lives so far, in order of entry."""
         for life in self._lives.values():
             after = self.turn.bracket(life.entry.bracket_id)
             if after is not None:
                 life.bracket = after
-        if progress is not None:
-            progress("replaying", 1.0)
         return list(self._lives.values())
 
-    def _exits_until(self, index: int) -> None:
-        """Walk every moment at or before `index`."""
-        queue = self._queue
-        while queue and queue[0][0] <= index:
-            at, order, bracket_id = heapq.heappop(queue)
-            self._moment(at, order, bracket_id)
-
-    def _enter(self, entry: Entry) -> None:
+    def enter(self, entry: Entry) -> None:
+        """Begin an entry's bracket, unless it is turned away."""
         ts_ns = int(self.feed.time_ns[entry.index])
         fee, fee_asset = entry_fee(self.instrument, entry.quantity, entry.px)
         request = BracketRequested(
@@ -199,7 +183,7 @@ class Driver:
         self._carry_out(life, outcome, entry.index, ts_ns)
         self._schedule(life, entry.index)
 
-    def _moment(self, index: int, order: int, bracket_id: str) -> None:
+    def show(self, index: int, bracket_id: str) -> None:
         """Show one index to one bracket's orders at the venue."""
         life = self._lives[bracket_id]
         bid, ask = self.feed.bar(index)
@@ -355,7 +339,60 @@ class Driver:
                 atr = self.rules.atr(life.entry.strategy) if terms.policy.trailing.atr is TrailAtr.CURRENT else None
                 at = self.rules.watch.next(bracket, terms, life.entry.index, after, until, atr) or at
         if at is not None:
-            heapq.heappush(self._queue, (at, life.entry.order, bracket_id))
+            moment = self.feed.moment(at)
+            heapq.heappush(self._queue, (moment, self._place, life.entry.order, at, bracket_id))
+
+
+def begin(
+    turn: Turn, started: RunStarted, policies: Mapping[str, Policy], instruments: Sequence[Instrument], ts_ns: int
+) -> None:
+    """Tell a fresh engine what it works under."""
+    for event in (
+        started,
+        PoliciesLoaded(dict(policies), ts_ns),
+        InstrumentsLoaded(tuple(instruments), ts_ns),
+        CapabilitiesLearned(IDEAL_REPLAY, ts_ns),
+    ):
+        turn.take(event)
+
+
+def replay_together(
+    drivers: Sequence[Driver], entries: Sequence[Sequence[Entry]], progress: Progress | None = None
+) -> list[list[Life]]:
+    """Replay each driver's entries to their ends, all in one order of time; return each driver's lives."""
+    # What a replay makes has no cycles: counting references frees it, and looking for cycles among a million
+    # records costs a third of the time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        _replay_together(drivers, entries, progress)
+    finally:
+        if collecting:
+            gc.enable()
+    return [driver.lives() for driver in drivers]
+
+
+def _replay_together(drivers: Sequence[Driver], entries: Sequence[Sequence[Entry]], progress: Progress | None) -> None:
+    queue: list[Moment] = []
+    for place, driver in enumerate(drivers):
+        driver.join(queue, place)
+    pending = sorted(
+        ((driver.feed.moment(entry.index), entry.order, driver, entry)
+         for driver, own in zip(drivers, entries, strict=True) for entry in own),
+        key=lambda one: one[:2],
+    )  # fmt: skip
+    for done, (moment, _, driver, entry) in enumerate(pending, 1):
+        while queue and queue[0][0] <= moment:
+            _, place, _, at, bracket_id = heapq.heappop(queue)
+            drivers[place].show(at, bracket_id)
+        driver.enter(entry)
+        if progress is not None and not done & 255:
+            progress("replaying", done / len(pending))
+    while queue:
+        _, place, _, at, bracket_id = heapq.heappop(queue)
+        drivers[place].show(at, bracket_id)
+    if progress is not None:
+        progress("replaying", 1.0)
 
 
 def entry_fee(instrument: Instrument, quantity: Decimal, px: Decimal) -> tuple[Decimal, FeeAsset]:

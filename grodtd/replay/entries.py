@@ -7,6 +7,7 @@ On quotes a rule goes by the mid bars, and its entry comes at the end of its bar
 """
 
 import re
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -99,6 +100,24 @@ def read_entries(
         if quantity <= 0:
             raise ConfigError([f"--quantity {plain(quantity)}: must be above 0"])
         return _by_rule(str(source), prices, bars, atr_period, quantity), []
+    where = f"the prices are of {prices.symbol!r} (--symbol)"
+    return read_entries_of(source, {prices.symbol: (prices, bars)}, where, skip_bad=skip_bad)
+
+
+def symbols_in(source: str | Path) -> set[str]:
+    """Return the symbols an entries file names, as they are written. Raises: DataError - it is no such file."""
+    table = read_table(source)
+    require(table, NEEDED, EXPECTED)
+    return set(table.texts("symbol"))
+
+
+def read_entries_of(
+    source: str | Path, markets: Mapping[str, tuple[Bars | Quotes, Bars | None]], where: str, *, skip_bad: bool = False
+) -> tuple[list[EntryRow], list[BadRow]]:
+    """Return the entries of a file over several symbols' prices (and mid bars of quotes), as `read_entries` does.
+
+    `where` says, of a symbol without prices, whose prices there are. Raises: DataError - as `read_entries`.
+    """
     table = read_table(source)
     require(table, NEEDED, EXPECTED)
     known = (*NEEDED, *OPTIONAL)
@@ -114,8 +133,8 @@ def read_entries(
         found = {name: column[row] for name, column in cells.items()}
         found["bracket_id"] = found["bracket_id"] or f"E{row + 1:06d}"
         try:
-            entry = _entry(found, len(rows), line, int(time_ns[row]) if time_ok[row] else None, prices.symbol)
-            place(entry.time_ns, entry.side, entry.price, prices, bars)
+            entry = _entry(found, len(rows), line, int(time_ns[row]) if time_ok[row] else None, markets, where)
+            place(entry.time_ns, entry.side, entry.price, *markets[entry.symbol])
         except (BadCellError, NoPlaceError) as error:
             bad.append(BadRow(line, str(error)))
             continue
@@ -142,12 +161,14 @@ def resolve(entry: EntryRow, prices: Bars | Quotes, bars: Bars | None = None) ->
         raise DataError(f"entry {entry.bracket_id} (line {entry.line}): {error}") from None
 
 
-def _entry(cells: dict[str, str], index: int, line: int, time_ns: int | None, symbol: str) -> EntryRow:
+def _entry(
+    cells: dict[str, str], index: int, line: int, time_ns: int | None, known: Container[str], where: str
+) -> EntryRow:
     """Make sense of one row's cells; `time_ns` None: its time could not be read."""
     if time_ns is None:
         raise BadCellError(f"time {cells['time']!r} is neither ISO 8601 nor an epoch number")
-    if cells["symbol"] != symbol:
-        raise BadCellError(f"symbol {cells['symbol']!r} is unknown: the prices are of {symbol!r} (--symbol)")
+    if cells["symbol"] not in known:
+        raise BadCellError(f"symbol {cells['symbol']!r} is unknown: {where}")
     side = cells["side"].lower()
     if side not in ("buy", "sell"):
         raise BadCellError(f"side {cells['side']!r} is neither buy nor sell" if side else "side is empty")
@@ -161,7 +182,7 @@ def _entry(cells: dict[str, str], index: int, line: int, time_ns: int | None, sy
         index=index,
         line=line,
         time_ns=time_ns,
-        symbol=symbol,
+        symbol=cells["symbol"],
         side=Side(side),
         quantity=quantity,
         price=_positive(cells, "price"),

@@ -26,6 +26,8 @@ class Feed:
     bid: Ohlc
     ask: Ohlc
     trusted: np.ndarray[tuple[int], np.dtype[np.bool_]] | None = None
+    end_ns: Ints | None = None
+    """int64[n], when each index is over: a bar's end; None: at its own time, as a quote is."""
 
     def __len__(self) -> int:
         return len(self.time_ns)
@@ -33,7 +35,7 @@ class Feed:
     @classmethod
     def of_bars(cls, bars: Bars) -> "Feed":
         """Walk over bars."""
-        return cls(bars.symbol, bars.time_ns, bars.unit, bars.bid, bars.ask)
+        return cls(bars.symbol, bars.time_ns, bars.unit, bars.bid, bars.ask, end_ns=bars.end_ns)
 
     @classmethod
     def of_quotes(cls, quotes: Quotes) -> "Feed":
@@ -42,6 +44,17 @@ class Feed:
         ask = Ohlc(quotes.ask, quotes.ask, quotes.ask, quotes.ask)
         trusted = ~quotes.crossed if quotes.crossed_count else None
         return cls(quotes.symbol, quotes.time_ns, quotes.unit, bid, ask, trusted)
+
+    def moment(self, index: int) -> tuple[int, int]:
+        """Return when an index is over, and which of its time it is (several quotes may share one)."""
+        if self.end_ns is not None:
+            return int(self.end_ns[index]), 0
+        time_ns = self.time_ns[index]
+        return int(time_ns), index - int(self.time_ns.searchsorted(time_ns))
+
+    def last_over(self, at_ns: int) -> int:
+        """Return the last index that is over at a time; -1: none is."""
+        return int((self.time_ns if self.end_ns is None else self.end_ns).searchsorted(at_ns, "right")) - 1
 
     def exit_side(self, side: Side) -> Ohlc:
         """What a bracket of entry side `side` gets out at."""

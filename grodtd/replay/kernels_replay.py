@@ -23,10 +23,12 @@ from grodtd.replay import kernels_loops as loops
 from grodtd.replay.columns import Progress
 from grodtd.replay.driver import Entry, Life
 from grodtd.replay.feed import Feed
+from grodtd.replay.folder import prepare_batch
 from grodtd.replay.kernels import UncoveredError, Walks, fixed_exits, walks
 from grodtd.replay.kernels_rules import Clock, Follower, rules_uncovered, with_targets
+from grodtd.replay.outputs import write
 from grodtd.replay.prices import Ints
-from grodtd.replay.run import Inputs, Replayed, ReplayOptions, prepare, run, write
+from grodtd.replay.run import Inputs, Replayed, ReplayOptions, run_batch
 from grodtd.runtime.turn import Sink
 from grodtd.venue.bar_matching import FillModel
 
@@ -44,9 +46,9 @@ def replay_fast_to(
     """
     if options.limits:
         raise DataError("--fast does not cover this replay: entries are held to limits (--limits); leave out --fast")
-    inputs = prepare(options, configuration, progress=progress)
+    batch = prepare_batch(options, configuration, progress)
     try:
-        replayed = run(inputs, None, progress, drive_fast)
+        replayed = run_batch(batch, None, progress, drive_fast)
     except UncoveredError as reason:
         raise DataError(f"--fast does not cover this replay: {reason}; leave out --fast") from None
     out.mkdir(parents=True, exist_ok=True)

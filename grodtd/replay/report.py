@@ -15,10 +15,20 @@ import plotly.offline
 from grodtd import __version__
 from grodtd.replay import report_words as words
 from grodtd.replay.exits import ExitRow
-from grodtd.replay.prices import DAY_NS, Floats, Ints
+from grodtd.replay.prices import Floats, Ints
 from grodtd.replay.report_figures import Distribution, EquityCurve, distribution, equity_curve, thinned
 from grodtd.replay.report_format import escaped
-from grodtd.replay.report_pack import Packed, PackedBars, number, pack_bars, pack_rows, pack_stops, script_json
+from grodtd.replay.report_pack import (
+    MOST_COARSE_CANDLES,
+    Packed,
+    PackedBars,
+    market_json,
+    number,
+    pack_bars,
+    pack_rows,
+    pack_stops,
+    script_json,
+)
 from grodtd.replay.report_page import asset, filled, script_of, security_policy
 from grodtd.replay.summary import results
 
@@ -43,15 +53,17 @@ MOST_ROWS = 40_000
 STOPS_CHARS = 2_000_000
 """For the stairs of moved stops."""
 
+COARSE_SYMBOLS, FEWEST_COARSE = 20, 120
+"""So many symbols have a coarse copy of full length; more have shorter ones, down to so many candles."""
+
 OTHER_CHARS = 200_000
 """For the words, the equity curve and the distribution."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ReportInput:
-    """All that a report shows. Nothing in it is changed; arrays are of equal length, times strictly rising."""
+class SymbolPrices:
+    """One symbol's bars. Nothing in it is changed; arrays are of equal length, times strictly rising."""
 
-    title: str
     symbol: str
     time_ns: Ints
     """int64[n], n >= 1, each bar's open in ns since the epoch (UTC)."""
@@ -62,14 +74,23 @@ class ReportInput:
     close: Floats
     interval_ns: int
     """A bar's length; a day or more: times are shown as dates."""
+    precision: int = 2
+    """Digits after the point of the file's prices."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReportInput:
+    """All that a report shows."""
+
+    title: str
+    prices: Sequence[SymbolPrices]
+    """One or more symbols, each with at least one bar; the rows' symbols are among them."""
     rows: Sequence[ExitRow]
     """The rows of `exits.csv`, in its order."""
     summary: Mapping[str, Any]
     """What `summary.summary_json` returned for the same rows: every figure in words comes from it."""
     remarks: Sequence[str] = ()
     """What the user should know besides the summary's own remarks. Shown as they are."""
-    precision: int = 2
-    """Digits after the point of the file's prices."""
     stop_history: Mapping[str, Sequence[tuple[int, float | Decimal]]] = field(default_factory=dict)
     """Bracket id: (time in ns since the epoch, new stop), oldest first, without the initial one."""
 
@@ -85,9 +106,10 @@ def write_report(path: str | Path, report: ReportInput) -> None:
 
 def report_html(report: ReportInput) -> str:
     """Return the page as text. Raises: ValueError - the bars are empty or of unequal length."""
-    sides = (report.open, report.high, report.low, report.close)
-    if not len(report.time_ns) or any(len(side) != len(report.time_ns) for side in sides):
-        raise ValueError("a report needs at least one bar, and open, high, low and close for each")
+    for each in report.prices:
+        sides = (each.open, each.high, each.low, each.close)
+        if not len(each.time_ns) or any(len(side) != len(each.time_ns) for side in sides):
+            raise ValueError("a report needs at least one bar, and open, high, low and close for each")
     brackets = results(report.rows)
     spread = distribution(brackets)
     style = asset("report.css")
@@ -97,10 +119,10 @@ def report_html(report: ReportInput) -> str:
     data, note = _data(report, equity_curve(brackets), spread, room)
     facts = words.Facts(
         title=report.title,
-        first_ns=int(report.time_ns[0]),
-        last_ns=int(report.time_ns[-1]),
-        interval_ns=report.interval_ns,
-        bar_count=len(report.time_ns),
+        first_ns=_first_ns(report),
+        last_ns=_last_ns(report),
+        intervals_ns=tuple(sorted({each.interval_ns for each in report.prices})),
+        bar_count=sum(len(each.time_ns) for each in report.prices),
         summary=report.summary,
         remarks=tuple(report.remarks),
         version=__version__,
@@ -118,6 +140,7 @@ def report_html(report: ReportInput) -> str:
         distribution_note=words.distribution_note(facts),
         distribution_label=words.distribution_label(spread),
         exits=words.exits(facts),
+        symbols=words.symbols(facts),
         brackets_note=escaped(note),
         assumptions=filled(
             "assumptions.html",
@@ -132,14 +155,24 @@ def report_html(report: ReportInput) -> str:
     )
 
 
+def _first_ns(report: ReportInput) -> int:
+    return min(int(each.time_ns[0]) for each in report.prices)
+
+
+def _last_ns(report: ReportInput) -> int:
+    return max(int(each.time_ns[-1]) for each in report.prices)
+
+
 def _data(report: ReportInput, curve: EquityCurve, spread: Distribution, room: int) -> tuple[Packed, str]:
     """Return what the page's script reads, and the sentence above the table."""
     rows = report.rows[:MOST_ROWS]
-    packed = pack_rows(rows, report.time_ns)
-    stops, stops_left_out = pack_stops(report.stop_history, packed["ids"], report.time_ns, STOPS_CHARS)
+    times = {each.symbol: each.time_ns for each in report.prices}
+    packed = pack_rows(rows, times)
+    stops, stops_left_out = pack_stops(
+        report.stop_history, packed["ids"], {row.bracket_id: times[row.symbol] for row in rows}, STOPS_CHARS
+    )
     room -= len(script_json(packed)) + len(script_json(stops))
-    bars = PackedBars(report.time_ns, (report.open, report.high, report.low, report.close), report.precision)
-    bars_json, coarse_brackets = pack_bars(bars, _spans(packed, bars.count), room)
+    markets, coarse_brackets = _markets(report.prices, packed, room)
     said = []
     if coarse_brackets:
         said.append(
@@ -149,14 +182,10 @@ def _data(report: ReportInput, curve: EquityCurve, spread: Distribution, room: i
     if stops_left_out:
         said.append(f"Of {stops_left_out:,} brackets only the initial stop is drawn, not how it moved.")
     data: Packed = {
-        "symbol": report.symbol,
-        "precision": report.precision,
-        "interval_ms": report.interval_ns // 1_000_000,
-        "daily": report.interval_ns >= DAY_NS,
-        "bars": bars_json,
+        "markets": markets,
         **packed,
         "stops": stops,
-        "equity": _curve(thinned(curve), len(packed["ids"]), int(report.time_ns[0]), int(report.time_ns[-1])),
+        "equity": _curve(thinned(curve), len(packed["ids"]), _first_ns(report), _last_ns(report)),
         "distribution": {
             "width": spread.width,
             "centre": [number(value) for value in spread.centre],
@@ -173,13 +202,32 @@ def _data(report: ReportInput, curve: EquityCurve, spread: Distribution, room: i
     return data, note
 
 
-def _spans(packed: Packed, bar_count: int) -> list[tuple[int, int]]:
-    """First and last bar of each bracket, in order of entry."""
+def _markets(prices: Sequence[SymbolPrices], packed: Packed, room: int) -> tuple[list[Packed], int]:
+    """Return every symbol's bars for the page, the room shared evenly, and how many brackets are coarse in it."""
+    found, coarse_brackets = [], 0
+    most_coarse = max(FEWEST_COARSE, MOST_COARSE_CANDLES * COARSE_SYMBOLS // max(COARSE_SYMBOLS, len(prices)))
+    for place, each in enumerate(prices):
+        sides = (each.open, each.high, each.low, each.close)
+        bars = PackedBars(each.time_ns, sides, each.precision, most_coarse)
+        share = room // (len(prices) - place)
+        bars_json, coarse = pack_bars(bars, _spans(packed, place, bars.count), share)
+        market = market_json(each.symbol, each.precision, each.interval_ns, bars_json)
+        room -= len(script_json(market))
+        coarse_brackets += coarse
+        found.append(market)
+    return found, coarse_brackets
+
+
+def _spans(packed: Packed, market: int, bar_count: int) -> list[tuple[int, int]]:
+    """First and last bar of each bracket of a symbol, in order of entry."""
     spans: dict[int, tuple[int, int]] = {}
     columns = packed["rows"]
-    for bracket, first, last in zip(columns["bracket"], columns["entry_bar"], columns["exit_bar"], strict=True):
-        end = bar_count - 1 if last is None else last
-        spans[bracket] = (first, max(end, spans.get(bracket, (0, 0))[1]))
+    for bracket, own, first, last in zip(
+        columns["bracket"], columns["market"], columns["entry_bar"], columns["exit_bar"], strict=True
+    ):
+        if own == market:
+            end = bar_count - 1 if last is None else last
+            spans[bracket] = (first, max(end, spans.get(bracket, (0, 0))[1]))
     return list(spans.values())
 
 

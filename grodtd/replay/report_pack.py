@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from grodtd.domain.money import ZERO, plain
 from grodtd.domain.orders import Side
 from grodtd.replay.exits import OPEN, REASONS, ExitRow
-from grodtd.replay.prices import Floats, Ints
+from grodtd.replay.prices import DAY_NS, Floats, Ints
 
 MOST_COARSE_CANDLES = 3_000
 BLOCK_BARS = 256
@@ -65,8 +65,18 @@ def _base64(array: NDArray[Any]) -> str:
 class PackedBars:
     """The period's bars as whole numbers of `1 / scale`, packed in pieces. Mid prices may need one digit more."""
 
-    def __init__(self, time_ns: Ints, ohlc: tuple[Floats, Floats, Floats, Floats], precision: int) -> None:
-        """Take open, high, low, close as float64[n] each, and the digits after the point of the file's prices."""
+    def __init__(
+        self,
+        time_ns: Ints,
+        ohlc: tuple[Floats, Floats, Floats, Floats],
+        precision: int,
+        most_coarse: int = MOST_COARSE_CANDLES,
+    ) -> None:
+        """Take open, high, low, close as float64[n] each, and the digits after the point of the file's prices.
+
+        `most_coarse`: candles of the coarse copy.
+        """
+        self._most_coarse = most_coarse
         digits = _digits(ohlc, precision)
         self.count = len(time_ns)
         self.scale = 10**digits
@@ -75,10 +85,10 @@ class PackedBars:
 
     def coarse_step(self) -> int:
         """How many bars a candle of the coarse copy stands for."""
-        return -(-self.count // MOST_COARSE_CANDLES)
+        return -(-self.count // self._most_coarse)
 
     def coarse(self) -> Packed:
-        """Pack the whole period in at most `MOST_COARSE_CANDLES` candles."""
+        """Pack the whole period in at most `most_coarse` candles."""
         starts = np.arange(0, self.count, self.coarse_step())
         ends = np.append(starts[1:], self.count) - 1
         opens, highs, lows, closes = self._ohlc
@@ -154,6 +164,17 @@ def pack_bars(bars: PackedBars, spans: Sequence[tuple[int, int]], budget_chars: 
     return packed, left_out
 
 
+def market_json(symbol: str, precision: int, interval_ns: int, bars: Packed) -> Packed:
+    """Return one symbol as the page's script has it: its packed bars, and how its prices and times are written."""
+    return {
+        "symbol": symbol,
+        "precision": precision,
+        "interval_ms": interval_ns // 1_000_000,
+        "daily": interval_ns >= DAY_NS,
+        "bars": bars,
+    }
+
+
 def _chars(block: Packed) -> int:
     return len(json.dumps(block, separators=(",", ":"))) + 10
 
@@ -164,20 +185,24 @@ def bar_index(time_ns: Ints, moments: Sequence[int]) -> list[int]:
     return [int(index) for index in np.maximum(found, 0)]
 
 
-def pack_rows(rows: Sequence[ExitRow], time_ns: Ints) -> Packed:
-    """Return rows column by column, with `ids` and `reasons` as lists the columns point into."""
+def pack_rows(rows: Sequence[ExitRow], times: Mapping[str, Ints]) -> Packed:
+    """Return rows column by column, with `ids` and `reasons` as lists the columns point into.
+
+    `times`: each symbol's bars, in the order the page has them.
+    """
+    place = {symbol: at for at, symbol in enumerate(times)}
     ids = {bracket: index for index, bracket in enumerate(dict.fromkeys(row.bracket_id for row in rows))}
     reasons = [reason for reason in REASONS if any(row.exit_reason == reason for row in rows)]
     closed = [row.exit_time_ns if row.exit_reason != OPEN else None for row in rows]
-    exit_bars = iter(bar_index(time_ns, [moment for moment in closed if moment is not None]))
     columns: Packed = {
         "bracket": [ids[row.bracket_id] for row in rows],
+        "market": [place[row.symbol] for row in rows],
         "side": [0 if row.side is Side.BUY else 1 for row in rows],
         "quantity": [plain(row.quantity) for row in rows],
         "entry_ms": [row.entry_time_ns // 1_000_000 for row in rows],
-        "entry_bar": bar_index(time_ns, [row.entry_time_ns for row in rows]),
+        "entry_bar": _bars_of(rows, times, [row.entry_time_ns for row in rows]),
         "exit_ms": [None if moment is None else moment // 1_000_000 for moment in closed],
-        "exit_bar": [None if moment is None else next(exit_bars) for moment in closed],
+        "exit_bar": _bars_of(rows, times, closed),
         "reason": [reasons.index(row.exit_reason) for row in rows],
         "weight": [number(part) for part in shares(rows)],
         "ambiguous": [int(row.ambiguous) for row in rows],
@@ -198,6 +223,16 @@ def pack_rows(rows: Sequence[ExitRow], time_ns: Ints) -> Packed:
     return {"rows": columns, "ids": list(ids), "reasons": reasons}
 
 
+def _bars_of(rows: Sequence[ExitRow], times: Mapping[str, Ints], moments: Sequence[int | None]) -> list[int | None]:
+    """Return the bar each row's moment lies in, of its own symbol's; None where there is no moment."""
+    found: list[int | None] = [None] * len(rows)
+    for symbol, time_ns in times.items():
+        own = [(at, ns) for at, ns in enumerate(moments) if ns is not None and rows[at].symbol == symbol]
+        for (at, _), bar in zip(own, bar_index(time_ns, [ns for _, ns in own]), strict=True):
+            found[at] = bar
+    return found
+
+
 def shares(rows: Sequence[ExitRow]) -> list[float]:
     """Return what part of its bracket's quantity each row is, 0 to 1."""
     whole: dict[str, Decimal] = {}
@@ -209,10 +244,13 @@ def shares(rows: Sequence[ExitRow]) -> list[float]:
 def pack_stops(
     history: Mapping[str, Sequence[tuple[int, float | Decimal]]],
     ids: Sequence[str],
-    time_ns: Ints,
+    times: Mapping[str, Ints],
     budget_chars: int,
 ) -> tuple[Packed, int]:
-    """Return moved stops as bracket index: [bar, price, bar, price, ...], and how many did not fit the budget."""
+    """Return moved stops as bracket index: [bar, price, bar, price, ...], and how many did not fit the budget.
+
+    `times`: the bars of each bracket of `history`.
+    """
     packed: Packed = {}
     left_out = 0
     for index, bracket in enumerate(ids):
@@ -220,7 +258,7 @@ def pack_stops(
         if not moves:
             continue
         steps: dict[int, float] = {}
-        for bar, (_, price) in zip(bar_index(time_ns, [moment for moment, _ in moves]), moves, strict=True):
+        for bar, (_, price) in zip(bar_index(times[bracket], [moment for moment, _ in moves]), moves, strict=True):
             steps[bar] = float(price)
         flat: list[float] = []
         for bar, price in steps.items():

@@ -54,7 +54,8 @@ class Facts:
     first_ns: int
     """Time of the first bar, and of the last."""
     last_ns: int
-    interval_ns: int
+    intervals_ns: tuple[int, ...]
+    """Lengths of the symbols' bars, shortest first."""
     bar_count: int
     summary: Mapping[str, Any]
     """As `summary_json` returns it."""
@@ -66,7 +67,7 @@ def masthead(facts: Facts) -> str:
     """Return the title, and what was replayed on what."""
     run = facts.summary
     entries = run["entries"]
-    bars = counted(facts.bar_count, f"{interval(facts.interval_ns)} bar")
+    bars = counted(facts.bar_count, f"{'/'.join(map(interval, facts.intervals_ns))} bar")
     lead = f"{span(facts)} UTC, {bars}, {counted(run['brackets'], 'bracket')}"
     found = [
         ("Entries", escaped(f"{_file_name(entries['source'])} ({entries['count']:,})")),
@@ -233,6 +234,35 @@ def _models(run: Mapping[str, Any]) -> str:
     )
 
 
+def symbols(facts: Facts) -> str:
+    """Return the table of a run's symbols; empty where there is one."""
+    found = facts.summary.get("by_symbol", [])
+    if not found:
+        return ""
+    columns = [
+        ("Symbol", ""),
+        ("Closed", "num"),
+        ("Win rate", "num wide-cell"),
+        ("R per bracket", "num"),
+        ("R", "num"),
+        ("P&L", "num"),
+    ]
+    rows = [
+        f'<tr><th scope="row">{escaped(each["symbol"])}</th>'
+        + cell(f"{each['count']:,}")
+        + cell(percent(each["wins"] / each["count"]) if each["count"] else NONE, "num wide-cell")
+        + cell(r_text(each["expectancy_r"], unit=""), f"num {tone(each['expectancy_r'])}")
+        + cell(r_text(each["total_r"], unit=""), f"num {tone(each['total_r'])}")
+        + cell(money(each["pnl"]), f"num {tone(each['pnl'])}")
+        + "</tr>"
+        for each in found
+    ]
+    return (
+        '<section class="panel" id="symbols" aria-labelledby="symbols-title">\n<h2 id="symbols-title">By symbol</h2>\n'
+        '<p class="note">Closed brackets.</p>\n' + table(columns, rows) + "\n</section>"
+    )
+
+
 def model_words(facts: Facts) -> str:
     """Return what the fill model does where a bar leaves it open."""
     return escaped(MODEL_WORDS.get(facts.summary["fill_model"], "as its name says"))
@@ -267,7 +297,7 @@ def footer(facts: Facts) -> str:
 
 def span(facts: Facts) -> str:
     """Return the period in words: dates for daily bars, minutes otherwise."""
-    cut = 10 if facts.interval_ns >= DAY_NS else 16
+    cut = 10 if facts.intervals_ns[0] >= DAY_NS else 16
     first, last = (iso_ms(moment)[:cut].replace("T", " ") for moment in (facts.first_ns, facts.last_ns))
     return f"{first} to {last}"
 

@@ -1,4 +1,4 @@
-"""A replay from files to files: prices and entries in, `exits.csv`, `summary.json`, `report.html` and a journal out."""
+"""A replay: prices and entries in, rows and figures out. `outputs` writes them; `folder` reads many symbols."""
 
 import dataclasses
 import hashlib
@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 from msgspec.structs import replace
 
 import grodtd
@@ -18,25 +18,23 @@ from grodtd.domain.events import RunStarted
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import VolatilityReading
 from grodtd.domain.money import ONE
-from grodtd.domain.policy import Policy, policies_for
+from grodtd.domain.policy import NS_PER_S, Policy, policies_for
 from grodtd.execution.enhanced_engine import Engine
 from grodtd.execution.risk_reward_calculator import BY_VOLATILITY
 from grodtd.execution.volatility_reading import condition_policy
 from grodtd.replay.columns import BadRow, Progress, complaint
-from grodtd.replay.driver import Driver, Entry, Life
+from grodtd.replay.driver import Driver, Entry, Life, begin, replay_together
 from grodtd.replay.entries import EntryRow, is_rule, read_entries, resolve
-from grodtd.replay.exact import decimals
-from grodtd.replay.exits import ExitRow, in_order, write_exits
+from grodtd.replay.exits import ExitRow, in_order
 from grodtd.replay.feed import Feed
-from grodtd.replay.limits import LimitsGate, RefusedEntry, write_refused
+from grodtd.replay.limits import LimitsGate, Market, RefusedEntry
 from grodtd.replay.prices import Bars, Quotes
 from grodtd.replay.reading import ReadResult, read_prices
-from grodtd.replay.report import ReportInput, write_report
 from grodtd.replay.rows import rows_of
 from grodtd.replay.rules import rules_for
 from grodtd.replay.splits import adjust, adjustments, detect, read_splits, touching
 from grodtd.replay.summary import Summary, summarize
-from grodtd.replay.summary_file import RunFacts, summary_json, write_summary
+from grodtd.replay.summary_file import RunFacts, SymbolFacts
 from grodtd.replay.volatility import MINUTE_NS, AtrSeries, atr_series, bars_from_quotes
 from grodtd.runtime.turn import Sink, Turn
 from grodtd.venue.bar_matching import FillModel
@@ -102,11 +100,36 @@ class Inputs:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """What one run replays: a symbol, or several that share one engine and, with limits, one account."""
+
+    parts: Sequence[Inputs]
+    """A symbol each, in order of their names."""
+    remarks: Sequence[str] = ()
+    """Of the batch as a whole; each part has its own."""
+    dropped_entries: int = 0
+    """Bad rows of the entries file that are counted with no part."""
+
+    @property
+    def options(self) -> ReplayOptions:
+        """What was asked for; the same for every part."""
+        return self.parts[0].options
+
+    @property
+    def told(self) -> list[str]:
+        """What the user should know; of several symbols, of which."""
+        if len(self.parts) == 1:
+            return [*self.remarks, *self.parts[0].remarks]
+        return [*self.remarks, *(f"{part.prices.symbol}: {said}" for part in self.parts for said in part.remarks)]
+
+
+@dataclass(frozen=True)
 class Replayed:
     """What a replay came to."""
 
-    inputs: Inputs
-    lives: list[Life]
+    batch: Batch
+    lives_of: Sequence[Sequence[Life]]
+    """The brackets of each part."""
     rows: list[ExitRow]
     summary: Summary
     facts: RunFacts
@@ -114,6 +137,11 @@ class Replayed:
     """Under each fill model that was not asked for, the rows of the brackets whose outcome hangs on it."""
     refused: Sequence[RefusedEntry] = ()
     """Entries the account's limits turned away, in time order."""
+
+    @property
+    def lives(self) -> list[Life]:
+        """All brackets, part after part."""
+        return [life for lives in self.lives_of for life in lives]
 
 
 Drive = Callable[
@@ -141,7 +169,39 @@ def prepare(
 
     `read` hands in prices that are at hand already.
     """
-    found = read or read_prices(options.prices, options.symbol, skip_bad=options.skip_bad, progress=progress)
+    tape = tape_of(options, options.prices, read, progress)
+    own = configuration_for(configuration, tape.prices.symbol)
+    rows, bad = read_entries(
+        options.entries,
+        tape.prices,
+        atr_period=own.policies["default"].atr.period,
+        quantity=options.quantity,
+        skip_bad=options.skip_bad,
+        bars=tape.bars,
+    )
+    rows, dropped = checked_strategies(rows, bad, options, own)
+    inputs = inputs_of(options, own, tape, rows)
+    if dropped:
+        inputs.remarks.append(f"{dropped} bad entry rows were dropped (--skip-bad)")
+        inputs.dropped_entries = dropped
+    return inputs
+
+
+class Tape(NamedTuple):
+    """One symbol's prices, read and adjusted."""
+
+    prices: Bars | Quotes
+    bars: Bars
+    """The file's bars, or the mid bars made of its quotes."""
+    remarks: list[str]
+    dropped: int
+
+
+def tape_of(
+    options: ReplayOptions, path: Path, read: ReadResult | None = None, progress: Progress | None = None
+) -> Tape:
+    """Read one file of prices, and adjust them as asked. Raises: DataError."""
+    found = read or read_prices(path, options.symbol, skip_bad=options.skip_bad, progress=progress)
     prices, remarks = found.prices, list(found.remarks)
     if options.splits is not None:
         if isinstance(prices, Quotes):
@@ -150,41 +210,44 @@ def prepare(
         remarks += adjustments(prices, splits)
         prices = adjust(prices, splits)
     bars = prices if isinstance(prices, Bars) else bars_from_quotes(prices, options.bar_interval_ns)
-    configuration = replace(configuration, policies=policies_for(configuration.policies, prices.symbol))
-    period = configuration.policies["default"].atr.period
-    rows, bad = read_entries(
-        options.entries,
-        prices,
-        atr_period=period,
-        quantity=options.quantity,
-        skip_bad=options.skip_bad,
-        bars=bars,
-    )
-    rows, unknown = _known_strategies(rows, configuration.policies)
-    if unknown and not options.skip_bad:
-        raise complaint(options.entries, unknown)
+    return Tape(prices, bars, remarks, len(found.dropped))
+
+
+def configuration_for(configuration: Configuration, symbol: str) -> Configuration:
+    """Return the configuration with every strategy's policy as it is in one symbol."""
+    return replace(configuration, policies=policies_for(configuration.policies, symbol))
+
+
+def inputs_of(options: ReplayOptions, own: Configuration, tape: Tape, rows: Sequence[EntryRow]) -> Inputs:
+    """Put together what a replay of one symbol works on; `own` is its configuration. Raises: ConfigError."""
+    prices, bars = tape.prices, tape.bars
     instrument, remark = instrument_for(
         prices.symbol,
-        configuration,
+        own,
         data_tick=prices.tick if isinstance(prices, Bars) else prices.unit,
         quantity_step=finest_step(row.quantity for row in rows) if rows else ONE,
     )
-    if remark:
-        remarks.append(remark)
-    if bad or unknown:
-        remarks.append(f"{len(bad) + len(unknown)} bad entry rows were dropped (--skip-bad)")
     return Inputs(
         options=options,
-        configuration=configuration,
+        configuration=own,
         prices=prices,
         bars=bars,
         instrument=instrument,
         entries=[_entry(row, prices, bars) for row in rows],
         entries_sha256=None if is_rule(options.entries) else _sha256(Path(options.entries)),
-        remarks=remarks,
-        dropped_prices=len(found.dropped),
-        dropped_entries=len(bad) + len(unknown),
+        remarks=[*tape.remarks, *([remark] if remark else [])],
+        dropped_prices=tape.dropped,
     )
+
+
+def checked_strategies(
+    rows: Sequence[EntryRow], bad: Sequence[BadRow], options: ReplayOptions, known: Configuration
+) -> tuple[list[EntryRow], int]:
+    """Return the rows whose strategy is configured, and how many of all were bad. Raises: DataError."""
+    good, unknown = _known_strategies(rows, known.policies)
+    if unknown and not options.skip_bad:
+        raise complaint(options.entries, unknown)
+    return good, len(bad) + len(unknown)
 
 
 def _known_strategies(rows: Sequence[EntryRow], policies: Mapping[str, Policy]) -> tuple[list[EntryRow], list[BadRow]]:
@@ -193,7 +256,7 @@ def _known_strategies(rows: Sequence[EntryRow], policies: Mapping[str, Policy]) 
         if row.strategy is None or row.strategy in policies:
             good.append(row)
         else:
-            known = ", ".join(sorted(policies))
+            known = ", ".join(sorted(name for name in policies if "@" not in name))
             bad.append(BadRow(row.line, f"strategy {row.strategy!r} is not configured; known: {known}"))
     return good, bad
 
@@ -219,30 +282,53 @@ def _sha256(path: Path) -> str:
 
 
 def run(inputs: Inputs, sink: Sink | None, progress: Progress | None = None, by: Drive | None = None) -> Replayed:
+    """Replay one symbol: see `run_batch`."""
+    return run_batch(Batch([inputs]), sink, progress, by)
+
+
+def run_batch(batch: Batch, sink: Sink | None, progress: Progress | None = None, by: Drive | None = None) -> Replayed:
     """Replay, journalling to `sink` (None: nobody keeps it), and work out rows and figures.
 
     Brackets whose outcome hangs on the fill model are replayed under the other two as well, for the P&L of all three.
-    `by` replays instead of the engine (`drive`) and must give the same lives.
+    `by` replays instead of the engine (`drive`), symbol after symbol, and must give the same lives.
     """
-    feed = inputs.feed
-    reading = _readings(inputs)
-    by = by or drive
-    gate = _gate(inputs, feed) if inputs.options.limits else None
-    if gate is None:
-        lives = by(inputs, feed, reading, inputs.entries, inputs.options.model, sink, progress)
+    tracks, options = [Track.of(inputs) for inputs in batch.parts], batch.options
+    gate = _gate(tracks) if options.limits else None
+    if by is not None and gate is None:
+        lives_of = [
+            by(track.inputs, track.feed, track.reading, track.inputs.entries, options.model, sink, progress)
+            for track in tracks
+        ]
     else:
-        lives = drive(inputs, feed, reading, inputs.entries, inputs.options.model, sink, progress, gate)
-        inputs = dataclasses.replace(inputs, remarks=[*inputs.remarks, *gate.remarks(len(inputs.entries))])
-    rows = _rows(lives, feed, inputs.instrument)
+        wanted = [track.inputs.entries for track in tracks]
+        lives_of = drive_together(tracks, wanted, options.model, sink, progress, gate)
+    if gate is not None:
+        said = gate.remarks(sum(len(inputs.entries) for inputs in batch.parts))
+        batch = dataclasses.replace(batch, remarks=[*batch.remarks, *said])
+    rows = _rows_together(tracks, lives_of)
     summary = summarize(rows)
-    others = _other_models(inputs, feed, reading, lives, by)
-    facts = _facts(inputs, feed, lives, summary, _pnl_by_model(inputs, rows, summary, others))
-    return Replayed(inputs, lives, rows, summary, facts, others, () if gate is None else gate.refused)
+    others = _other_models(tracks, lives_of, options.model, by or drive)
+    facts = _facts(batch, tracks, lives_of, rows, _pnl_by_model(rows, summary, others))
+    return Replayed(batch, lives_of, rows, summary, facts, others, () if gate is None else gate.refused)
 
 
-def _gate(inputs: Inputs, feed: Feed) -> LimitsGate:
-    known = inputs.configuration
-    return LimitsGate(feed, inputs.instrument, known.policies, known.risk.limits, known.brokers.paper.cash)
+class Track(NamedTuple):
+    """One symbol of a run, ready to be walked over."""
+
+    inputs: Inputs
+    feed: Feed
+    reading: Callable[[str, int], VolatilityReading]
+
+    @classmethod
+    def of(cls, inputs: Inputs) -> "Track":
+        """Prepare what the driver asks for."""
+        return cls(inputs, inputs.feed, _readings(inputs))
+
+
+def _gate(tracks: Sequence[Track]) -> LimitsGate:
+    known = tracks[0].inputs.configuration
+    markets = [Market(track.feed, track.inputs.instrument, track.inputs.configuration.policies) for track in tracks]
+    return LimitsGate(markets, known.risk.limits, known.brokers.paper.cash)
 
 
 def drive(
@@ -253,27 +339,55 @@ def drive(
     model: FillModel,
     sink: Sink | None,
     progress: Progress | None = None,
-    gate: LimitsGate | None = None,
 ) -> list[Life]:
-    """Replay some entries under one fill model through a fresh engine; `gate` may turn some away."""
+    """Replay some entries of one symbol under one fill model through a fresh engine."""
+    return drive_together([Track(inputs, feed, reading)], [entries], model, sink, progress)[0]
+
+
+def drive_together(
+    tracks: Sequence[Track],
+    entries: Sequence[Sequence[Entry]],
+    model: FillModel,
+    sink: Sink | None,
+    progress: Progress | None = None,
+    gate: LimitsGate | None = None,
+) -> list[list[Life]]:
+    """Replay some entries of each symbol under one fill model through one fresh engine; `gate` may turn some away."""
+    first = tracks[0].inputs
     started = RunStarted(
         "replay",
-        inputs={inputs.prices.path: inputs.prices.sha256, inputs.options.entries: inputs.entries_sha256 or "rule"},
-        options=inputs.options.as_text(),
-        config_fingerprint=inputs.configuration.fingerprint,
+        inputs={
+            **{track.inputs.prices.path: track.inputs.prices.sha256 for track in tracks},
+            first.options.entries: first.entries_sha256 or "rule",
+        },
+        options=first.options.as_text(),
+        config_fingerprint=first.configuration.fingerprint,
         version=grodtd.__version__,
-        ts_received_ns=int(feed.time_ns[0]),
+        ts_received_ns=min(int(track.feed.time_ns[0]) for track in tracks),
     )
     turn = Turn(Engine(), sink)
-    policies = inputs.configuration.policies
-    rules = None
-    if any(policy.has_rules for policy in policies.values()):
-        rules = rules_for(inputs.prices, feed, inputs.bars, inputs.instrument, policies, _atr_series(inputs))
-    if gate is None:
-        return Driver(feed, turn, inputs.instrument, policies, model, started, reading, rules).run(entries, progress)
-    driver = Driver(feed, turn, inputs.instrument, policies, model, started, reading, rules, gate.takes)
-    gate.begin(turn, started.ts_received_ns)
-    return driver.run(entries, progress)
+    instruments = [track.inputs.instrument for track in tracks]
+    begin(turn, started, _policies(tracks), instruments, started.ts_received_ns)
+    drivers = []
+    for inputs, feed, reading in tracks:
+        policies, rules = inputs.configuration.policies, None
+        if any(policy.has_rules for policy in policies.values()):
+            rules = rules_for(inputs.prices, feed, inputs.bars, inputs.instrument, policies, _atr_series(inputs))
+        takes = {} if gate is None else {"takes": gate.takes}
+        drivers.append(Driver(feed, turn, inputs.instrument, policies, model, None, reading, rules, **takes))
+    if gate is not None:
+        gate.begin(turn, started.ts_received_ns)
+    return replay_together(drivers, entries, progress)
+
+
+def _policies(tracks: Sequence[Track]) -> dict[str, Policy]:
+    """Return the policies the engine is told of: of several symbols, each strategy's in each symbol."""
+    found = dict(tracks[0].inputs.configuration.policies)
+    if len(tracks) > 1:
+        for track in tracks:
+            own = track.inputs.configuration.policies
+            found |= {f"{name}@{track.feed.symbol}": policy for name, policy in own.items()}
+    return found
 
 
 def _readings(inputs: Inputs) -> Callable[[str, int], VolatilityReading]:
@@ -300,65 +414,100 @@ def _rows(lives: Sequence[Life], feed: Feed, instrument: Instrument) -> list[Exi
     return in_order((row for life in lives for row in rows_of(life, feed, instrument)), order)
 
 
+def _rows_together(tracks: Sequence[Track], lives_of: Sequence[Sequence[Life]]) -> list[ExitRow]:
+    order = {life.entry.bracket_id: life.entry.order for lives in lives_of for life in lives}
+    found = zip(tracks, lives_of, strict=True)
+    return in_order(
+        (row for track, lives in found for life in lives for row in rows_of(life, track.feed, track.inputs.instrument)),
+        order,
+    )
+
+
 def _facts(
-    inputs: Inputs,
-    feed: Feed,
-    lives: Sequence[Life],
-    summary: Summary,
+    batch: Batch,
+    tracks: Sequence[Track],
+    lives_of: Sequence[Sequence[Life]],
+    rows: Sequence[ExitRow],
     pnl_by_model: dict[str, Decimal | None],
 ) -> RunFacts:
-    options, prices = inputs.options, inputs.prices
-    warnings = detect(prices) if isinstance(prices, Bars) else []
+    options, parts = batch.options, batch.parts
+    prices = [inputs.prices for inputs in parts]
+    touched = {
+        warning: [
+            life.entry.bracket_id
+            for life in lives
+            if touching([warning], life.entry.index, len(feed) if life.exit_index is None else life.exit_index)
+        ]
+        for (inputs, feed, _), lives in zip(tracks, lives_of, strict=True)
+        if isinstance(inputs.prices, Bars)
+        for warning in detect(inputs.prices)
+    }
+    alone = len(parts) == 1
     return RunFacts(
-        symbol=prices.symbol,
+        symbol=", ".join(each.symbol for each in prices),
         fill_model=options.model.value,
-        prices_path=prices.path,
-        prices_sha256=prices.sha256,
-        prices_count=len(prices),
-        prices_first_ns=int(prices.time_ns[0]),
-        prices_last_ns=int(prices.time_ns[-1]),
+        prices_path=prices[0].path if alone else str(options.prices),
+        prices_sha256=prices[0].sha256 if alone else _sha256_of_all(prices),
+        prices_count=sum(map(len, prices)),
+        prices_first_ns=min(int(each.time_ns[0]) for each in prices),
+        prices_last_ns=max(int(each.time_ns[-1]) for each in prices),
         entries_source=options.entries,
-        entries_sha256=inputs.entries_sha256,
-        entries_count=len(inputs.entries),
-        dropped_prices=inputs.dropped_prices,
-        dropped_entries=inputs.dropped_entries,
-        crossed_quotes=prices.crossed_count if isinstance(prices, Quotes) else 0,
+        entries_sha256=parts[0].entries_sha256,
+        entries_count=sum(len(inputs.entries) for inputs in parts),
+        dropped_prices=sum(inputs.dropped_prices for inputs in parts),
+        dropped_entries=batch.dropped_entries + sum(inputs.dropped_entries for inputs in parts),
+        crossed_quotes=sum(each.crossed_count for each in prices if isinstance(each, Quotes)),
         options=options.as_text(),
-        config_fingerprint=inputs.configuration.fingerprint,
+        config_fingerprint=parts[0].configuration.fingerprint,
         pnl_by_fill_model=pnl_by_model,
-        split_warnings=warnings,
-        split_brackets={
-            warning.bar_index: [
-                life.entry.bracket_id
-                for life in lives
-                if touching([warning], life.entry.index, len(feed) if life.exit_index is None else life.exit_index)
-            ]
-            for warning in warnings
-        },
-        remarks=inputs.remarks,
+        split_warnings=list(touched),
+        split_brackets=touched,
+        remarks=batch.told,
+        by_symbol=() if alone else [_of_symbol(inputs, rows) for inputs in parts],
+    )
+
+
+def _sha256_of_all(prices: Sequence[Bars | Quotes]) -> str:
+    """Return the digest of what `sha256sum` prints of the files, in order of their symbols."""
+    lines = "".join(f"{each.sha256}  {Path(each.path).name}\n" for each in prices)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _of_symbol(inputs: Inputs, rows: Sequence[ExitRow]) -> SymbolFacts:
+    found = summarize([row for row in rows if row.symbol == inputs.prices.symbol])
+    return SymbolFacts(
+        symbol=inputs.prices.symbol,
+        path=inputs.prices.path,
+        sha256=inputs.prices.sha256,
+        prices=len(inputs.prices),
+        interval_s=inputs.bars.interval_ns // NS_PER_S,
+        brackets=found.brackets,
+        count=found.count,
+        wins=found.wins,
+        expectancy_r=found.expectancy_r,
+        total_r=found.total_r,
+        pnl=found.pnl,
     )
 
 
 def _other_models(
-    inputs: Inputs,
-    feed: Feed,
-    reading: Callable[[str, int], VolatilityReading],
-    lives: Sequence[Life],
-    by: Drive,
+    tracks: Sequence[Track], lives_of: Sequence[Sequence[Life]], asked: FillModel, by: Drive
 ) -> dict[str, list[ExitRow]]:
     """Replay again, under each model not asked for, what can differ: brackets an ambiguous bar decided."""
-    doubtful = [life.entry for life in lives if life.ambiguous_at]
-    others = [model for model in FillModel if model is not inputs.options.model]
-    if not doubtful:
-        return {model.value: [] for model in others}
-    return {
-        model.value: _rows(by(inputs, feed, reading, doubtful, model, None, None), feed, inputs.instrument)
-        for model in others
-    }
+    found: dict[str, list[ExitRow]] = {}
+    for model in FillModel:
+        if model is asked:
+            continue
+        again: list[list[Life]] = []
+        for (inputs, feed, reading), lives in zip(tracks, lives_of, strict=True):
+            doubtful = [life.entry for life in lives if life.ambiguous_at]
+            again.append(by(inputs, feed, reading, doubtful, model, None, None) if doubtful else [])
+        found[model.value] = _rows_together(tracks, again)
+    return found
 
 
 def _pnl_by_model(
-    inputs: Inputs, rows: Sequence[ExitRow], summary: Summary, others: Mapping[str, Sequence[ExitRow]]
+    rows: Sequence[ExitRow], summary: Summary, others: Mapping[str, Sequence[ExitRow]]
 ) -> dict[str, Decimal | None]:
     """P&L of closed brackets under each model."""
     found: dict[str, Decimal | None] = {}
@@ -368,40 +517,3 @@ def _pnl_by_model(
         doubted = [row for row in rows if row.bracket_id in names]
         found[model.value] = summary.pnl - summarize(doubted).pnl + summarize(again).pnl
     return found
-
-
-def write(out: Path, replayed: Replayed) -> None:
-    """Write `exits.csv`, `summary.json`, `report.html`, and with limits `refused.csv`, into a folder that exists."""
-    order = {life.entry.bracket_id: life.entry.order for life in replayed.lives}
-    write_exits(out / "exits.csv", replayed.rows, order)
-    (out / "refused.csv").unlink(missing_ok=True)
-    if replayed.inputs.options.limits:
-        write_refused(out / "refused.csv", replayed.refused, replayed.inputs.feed)
-    write_summary(out / "summary.json", replayed.summary, replayed.facts)
-    write_report(out / "report.html", report_input(replayed))
-
-
-def report_input(replayed: Replayed) -> ReportInput:
-    """Put together what the page shows."""
-    inputs = replayed.inputs
-    bars, mid, unit = inputs.bars, inputs.bars.mid, np.float64(float(inputs.bars.mid_unit))
-    time_ns = inputs.feed.time_ns
-    return ReportInput(
-        title=f"{inputs.prices.symbol}: {len(inputs.entries)} entries, {inputs.options.model.value} fills",
-        symbol=inputs.prices.symbol,
-        time_ns=bars.time_ns,
-        open=np.multiply(mid.open, unit, dtype=np.float64),
-        high=np.multiply(mid.high, unit, dtype=np.float64),
-        low=np.multiply(mid.low, unit, dtype=np.float64),
-        close=np.multiply(mid.close, unit, dtype=np.float64),
-        interval_ns=bars.interval_ns,
-        rows=replayed.rows,
-        summary=summary_json(replayed.summary, replayed.facts),
-        remarks=[*inputs.remarks, *(warning.text for warning in replayed.facts.split_warnings)],
-        precision=decimals(inputs.instrument.tick_size),
-        stop_history={
-            life.entry.bracket_id: [(int(time_ns[index]), px) for index, px in life.stop_history]
-            for life in replayed.lives
-            if life.stop_history
-        },
-    )

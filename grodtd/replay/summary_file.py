@@ -1,8 +1,9 @@
 """`summary.json`: a run's figures, what they were made from, and how far to trust them.
 
 In this order: what ran (`schema`, `symbol`, `fill_model`, `prices`, `entries`, `options`, `config_fingerprint`), what
-came of it (the fields of `Summary`), how far to trust it (`pnl_by_fill_model`, `split_warnings`, `remarks`). Figures
-are numbers rounded to 6 decimals; one that does not exist is null. The same run writes the same bytes.
+came of it (the fields of `Summary`), how far to trust it (`pnl_by_fill_model`, `split_warnings`, `remarks`), and of a
+folder of prices each symbol's part (`by_symbol`). Figures are numbers rounded to 6 decimals; one that does not exist
+is null. The same run writes the same bytes.
 """
 
 import json
@@ -15,6 +16,27 @@ from grodtd.replay.exits import six_decimals
 from grodtd.replay.prices import iso_ms
 from grodtd.replay.splits import SplitWarning, label
 from grodtd.replay.summary import Summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class SymbolFacts:
+    """One symbol of a run over several: what it was made from, and what came of it."""
+
+    symbol: str
+    path: str
+    sha256: str
+    prices: int
+    """Bars or quotes used."""
+    interval_s: int
+    """A bar's length; of quotes, that of their mid bars."""
+    brackets: int
+    """Closed and open."""
+    count: int
+    """Closed, as are those of all that follows."""
+    wins: int
+    expectancy_r: Decimal | None
+    total_r: Decimal
+    pnl: Decimal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +67,11 @@ class RunFacts:
     pnl_by_fill_model: Mapping[str, Decimal | None] = field(default_factory=dict)
     """P&L of closed brackets under pessimistic, optimistic and path; None: not worked out."""
     split_warnings: Sequence[SplitWarning] = ()
-    split_brackets: Mapping[int, Sequence[str]] = field(default_factory=dict)
-    """Bar index of a split warning: the brackets it touches."""
+    split_brackets: Mapping[SplitWarning, Sequence[str]] = field(default_factory=dict)
+    """The brackets each split warning touches."""
     remarks: Sequence[str] = ()
+    by_symbol: Sequence[SymbolFacts] = ()
+    """Of a folder of prices: each file in order of its symbol; `prices_path` and `prices_sha256` are the folder's."""
 
 
 def write_summary(path: str | Path, summary: Summary, run: RunFacts) -> None:
@@ -87,11 +111,12 @@ def summary_json(summary: Summary, run: RunFacts) -> dict[str, object]:
                 "time": iso_ms(warning.time_ns),
                 "ratio": label(warning.ratio),
                 "text": warning.text,
-                "brackets": list(run.split_brackets.get(warning.bar_index, ())),
+                "brackets": list(run.split_brackets.get(warning, ())),
             }
             for warning in run.split_warnings
         ],
         "remarks": list(run.remarks),
+        **({"by_symbol": [_plain_fields(each) for each in run.by_symbol]} if run.by_symbol else {}),
     }
 
 

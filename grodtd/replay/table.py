@@ -39,7 +39,7 @@ def summary_table(replayed: Replayed) -> Iterator[RenderableType]:
     models = ", ".join(f"{model} {_number(pnl)}" for model, pnl in facts.pnl_by_fill_model.items())
     yield Text(f"P&L by fill model: {models}")
     for warning in facts.split_warnings[:5]:
-        touched = facts.split_brackets.get(warning.bar_index, ())
+        touched = facts.split_brackets.get(warning, ())
         names = f" Brackets it touches: {', '.join(touched[:5])}{' ...' if len(touched) > 5 else ''}" if touched else ""
         yield Text(f"warning: {warning.text}{names}", style="yellow")
     if len(facts.split_warnings) > 5:

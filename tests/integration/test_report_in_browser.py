@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from grodtd.replay.report import write_report
-from tests.unit.report_kit import bracket, report_of, walk
+from tests.unit.report_kit import bracket, prices_of, report_of, walk
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser: pip install playwright")
 
@@ -49,10 +49,28 @@ def pages(tmp_path_factory):
         "crowd": report_of(long, crowd),
         "hostile": report_of(short, named, title=HOSTILE, symbol=HOSTILE, remarks=[HOSTILE]),
         "empty": report_of(short, []),
+        "two": two_symbols(long, many, short),
     }
     for name, report in found.items():
         write_report(folder / f"{name}.html", report)
     return folder
+
+
+def two_symbols(long, rows, short):
+    """Sixty brackets on one symbol and three on another, whose prices stand elsewhere and have a digit more."""
+    others = (short[0], *(side * 30 for side in short[1:]))
+    more = [
+        dataclasses.replace(bracket(n, others[0], 90 * n, others[4], wins=True), bracket_id=f"F{n:06d}", symbol="OTHER")
+        for n in range(1, 4)
+    ]
+    facts = {"path": "x", "sha256": "0" * 64, "prices": 500, "interval_s": 60, "total_r": 1.5, "expectancy_r": 0.5}
+    figures = [
+        facts | {"symbol": symbol, "brackets": count, "count": count, "wins": 1, "pnl": 2.0}
+        for symbol, count in (("OTHER", 3), ("TEST", 60))
+    ]
+    report = report_of(long, [*rows, *more], title="OTHER, TEST: 63 entries")
+    prices = [prices_of(others, "OTHER"), *report.prices]
+    return dataclasses.replace(report, prices=prices, summary={**report.summary, "by_symbol": figures})
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +276,34 @@ def test_five_thousand_brackets_stay_in_reach(open_page):
     report.page.locator("#rows tbody tr").first.click()
     report.expect("#strip h3").to_have_text("E004000")
     assert "bars a candle" not in report.text("#readout")
+
+
+@pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_several_symbols_have_a_chart_each_and_one_table(open_page, device):
+    report = open_page("two", device)
+    width, screen = report.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert width <= screen
+    assert "OTHER" in report.text("#symbols")
+    marks = "[...document.querySelectorAll('#prices-chart .scatterlayer .points path')].length"
+    report.expect("#market").to_have_value("0")
+    report.expect("#readout").to_contain_text(f"{DASH} 2014-01-06 08:")  # 500 minutes
+    own = report.page.evaluate(marks)
+    assert own == 6  # an entry and an exit of each of three
+    report.page.locator("#market").select_option("TEST")
+    report.expect("#readout").to_contain_text(f"{DASH} 2014-01-14 07:")
+    report.page.locator("#filter-symbol").select_option("OTHER")
+    assert "of 3 exits" in report.text("#pager")
+    report.page.locator("#rows tbody tr").last.click()
+    report.expect("#strip").to_contain_text("OTHER, ")
+    report.expect("#market").to_have_value("0")
+    low, high = report.page.evaluate("document.querySelector('#prices-chart').layout.yaxis.range")
+    assert 2_000 < low < high < 4_000
+
+
+def test_one_symbol_has_nothing_to_choose(open_page):
+    report = open_page("one")
+    report.expect("#market").to_be_hidden()
+    assert report.page.locator("#filter-symbol").count() == 0
 
 
 def test_a_replay_without_entries_says_so(open_page):

@@ -6,7 +6,7 @@ import numpy as np
 
 from grodtd.domain.orders import Side
 from grodtd.replay.exits import ExitRow
-from grodtd.replay.report import ReportInput
+from grodtd.replay.report import ReportInput, SymbolPrices
 from grodtd.replay.summary import summarize
 from grodtd.replay.summary_file import RunFacts, summary_json
 
@@ -52,9 +52,15 @@ def bracket(number, time_ns, at, close, *, wins, **more):
     return ExitRow(**(facts | more))
 
 
+def prices_of(bars, symbol="TEST", **more):
+    """Bars as a report takes them."""
+    names = ("time_ns", "open", "high", "low", "close")
+    return SymbolPrices(**({"symbol": symbol, "interval_ns": MINUTE_NS} | dict(zip(names, bars, strict=True)) | more))
+
+
 def report_of(bars, rows, run=None, **more):
     """Put bars and rows into a report's input; `run` changes facts of the run, `more` the input's."""
-    time_ns, opened, high, low, close = bars
+    time_ns = bars[0]
     ran = {
         "symbol": "TEST",
         "fill_model": "pessimistic",
@@ -67,15 +73,10 @@ def report_of(bars, rows, run=None, **more):
         "entries_sha256": None,
         "entries_count": len(rows),
     }
+    symbol = more.pop("symbol", "TEST")
     facts = {
         "title": "TEST, replayed",
-        "symbol": "TEST",
-        "time_ns": time_ns,
-        "open": opened,
-        "high": high,
-        "low": low,
-        "close": close,
-        "interval_ns": MINUTE_NS,
+        "prices": [prices_of(bars, symbol, interval_ns=more.pop("interval_ns", MINUTE_NS))],
         "rows": rows,
         "summary": summary_json(summarize(rows), RunFacts(**(ran | (run or {})))),
     }

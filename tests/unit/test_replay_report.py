@@ -22,7 +22,7 @@ from grodtd.replay.report_pack import PackedBars, column, deltas, pack_bars, pac
 from grodtd.replay.report_words import Facts, figures, warning_texts
 from grodtd.replay.splits import SplitWarning
 from grodtd.replay.summary import results, summarize
-from tests.unit.report_kit import MINUTE_NS, bracket, report_of, walk
+from tests.unit.report_kit import MINUTE_NS, bracket, prices_of, report_of, walk
 
 HOSTILE = "</script><script>alert(1)</script>&\"'\u2028"
 DTYPES = {1: "<i1", 2: "<i2", 4: "<i4", 8: "<f8"}
@@ -138,14 +138,14 @@ def test_what_comes_from_files_is_text_and_never_markup(bars, rows):
 
 @pytest.mark.parametrize("count", [0, 499])
 def test_bars_of_unequal_length_are_the_callers_mistake(bars, rows, count):
-    broken = dataclasses.replace(report_of(bars, rows), close=bars[4][:count])
+    broken = report_of((*bars[:4], bars[4][:count]), rows)
     with pytest.raises(ValueError, match="open, high, low and close"):
         report_html(broken)
 
 
 def test_no_bars_are_the_callers_mistake(bars):
-    nothing = dict.fromkeys(("time_ns", "open", "high", "low", "close"), bars[0][:0])
-    none = dataclasses.replace(report_of(bars, []), **nothing)
+    good = report_of(bars, [])
+    none = dataclasses.replace(good, prices=[prices_of([side[:0] for side in bars])])
     with pytest.raises(ValueError, match="at least one bar"):
         report_html(none)
 
@@ -231,8 +231,8 @@ def test_exits_beyond_what_a_page_can_hold_are_counted_and_pointed_to(bars, rows
 
 def test_a_moved_stop_travels_as_stairs_at_the_bars_it_moved_in(bars):
     moves = [(int(bars[0][at]) + 5, Decimal(px)) for at, px in ((10, "9.5"), (12, "9.5"), (15, "9.7"), (15, "9.8"))]
-    assert pack_stops({"B": moves}, ["A", "B"], bars[0], 1_000) == ({"1": [10, 9.5, 15, 9.8]}, 0)
-    assert pack_stops({"B": moves}, ["A", "B"], bars[0], 5) == ({}, 1)
+    assert pack_stops({"B": moves}, ["A", "B"], {"B": bars[0]}, 1_000) == ({"1": [10, 9.5, 15, 9.8]}, 0)
+    assert pack_stops({"B": moves}, ["A", "B"], {"B": bars[0]}, 5) == ({}, 1)
 
 
 def test_rows_travel_with_the_bars_they_lie_in(text, rows):
@@ -379,7 +379,7 @@ def test_remarks_splits_fallbacks_and_missing_risk_are_told_once(bars, rows):
     ]
     run = {
         "split_warnings": [split],
-        "split_brackets": {60: touched},
+        "split_brackets": {split: touched},
         "remarks": ["3 rows dropped"],
         "refused_count": 1,
     }

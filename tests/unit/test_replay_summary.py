@@ -190,6 +190,7 @@ class TestProperties:
         assert many.max_drawdown_r == pytest.approx(one.max_drawdown_r)
 
 
+SPLIT = SplitWarning(7, NOON_NS, Fraction(7), "near a 7:1 split")
 RUN = RunFacts(
     symbol="X",
     fill_model="pessimistic",
@@ -205,8 +206,8 @@ RUN = RunFacts(
     options={"quantity": "1", "skip_bad": True},
     config_fingerprint="0123456789ab",
     pnl_by_fill_model={"pessimistic": Decimal(-20), "optimistic": Decimal("30.1234567"), "path": None},
-    split_warnings=[SplitWarning(7, NOON_NS, Fraction(7), "near a 7:1 split")],
-    split_brackets={7: ["gap", "blind"]},
+    split_warnings=[SPLIT],
+    split_brackets={SPLIT: ["gap", "blind"]},
     remarks=["2 bad rows dropped, first: line 17: close is empty"],
 )
 

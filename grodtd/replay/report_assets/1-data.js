@@ -26,8 +26,7 @@ function column({ first, unit, width, text }) {
 }
 
 /* A run of bars: the open relative to the close before it, the close to the open, high and low to the body. */
-function decodeBars(packed) {
-  const scale = data.bars.scale;
+function decodeBars(packed, scale) {
   const [opens, closes, highs, lows] = ["o", "c", "h", "l"].map((name) => deltas(packed[name].text, packed[name].width));
   const run = { t: column(packed.t) };
   for (const name of ["o", "h", "l", "c"]) run[name] = new Float64Array(opens.length);
@@ -43,22 +42,28 @@ function decodeBars(packed) {
   return run;
 }
 
-const coarse = decodeBars(data.bars.coarse);
-const decodedBlocks = new Map();
+/* The symbol whose prices are shown. */
+let market = data.markets[0];
+
+function coarseBars() {
+  if (!market.coarse) market.coarse = decodeBars(market.bars.coarse, market.bars.scale);
+  return market.coarse;
+}
 
 function block(number) {
-  if (!decodedBlocks.has(number)) {
-    const packed = data.bars.blocks[number];
-    decodedBlocks.set(number, packed ? decodeBars(packed) : null);
+  if (!market.decoded) market.decoded = new Map();
+  if (!market.decoded.has(number)) {
+    const packed = market.bars.blocks[number];
+    market.decoded.set(number, packed ? decodeBars(packed, market.bars.scale) : null);
   }
-  return decodedBlocks.get(number);
+  return market.decoded.get(number);
 }
 
 /* True if every single bar from `from` to `to` is in the page. */
 function isFine(from, to) {
-  if (data.bars.coarse_step === 1) return true;
-  const size = data.bars.block_size;
-  for (let i = Math.floor(from / size); i <= Math.floor(to / size); i += 1) if (!data.bars.blocks[i]) return false;
+  if (market.bars.coarse_step === 1) return true;
+  const size = market.bars.block_size;
+  for (let i = Math.floor(from / size); i <= Math.floor(to / size); i += 1) if (!market.bars.blocks[i]) return false;
   return true;
 }
 
@@ -74,20 +79,20 @@ const MOST_SINGLE_BARS = 400000; /* more than that are too slow to put together 
 
    `coarser` says that single bars would fit the screen but are not in the page. */
 function candles(from, to, most) {
-  const last = data.bars.count - 1;
+  const last = market.bars.count - 1;
   const first = Math.max(0, Math.min(last, Math.floor(from)));
   const end = Math.max(first, Math.min(last, Math.ceil(to)));
   const wanted = roundStep((end - first + 1) / most);
-  const fine = data.bars.coarse_step > 1 && end - first < MOST_SINGLE_BARS && isFine(first, end);
-  const unit = fine ? 1 : data.bars.coarse_step;
+  const fine = market.bars.coarse_step > 1 && end - first < MOST_SINGLE_BARS && isFine(first, end);
+  const unit = fine ? 1 : market.bars.coarse_step;
   const step = Math.ceil(wanted / unit) * unit;
-  const out = { step, coarser: step > wanted && wanted < data.bars.coarse_step, x: [], t: [], o: [], h: [], l: [], c: [] };
+  const out = { step, coarser: step > wanted && wanted < market.bars.coarse_step, x: [], t: [], o: [], h: [], l: [], c: [] };
   for (let start = Math.floor(first / step) * step; start <= end; start += step) {
-    const stop = Math.min(start + step, data.bars.count);
+    const stop = Math.min(start + step, market.bars.count);
     let open, close, high = -Infinity, low = Infinity, time;
     for (let bar = start; bar < stop; bar += unit) {
-      const run = fine ? block(Math.floor(bar / data.bars.block_size)) : coarse;
-      const i = fine ? bar % data.bars.block_size : bar / unit;
+      const run = fine ? block(Math.floor(bar / market.bars.block_size)) : coarseBars();
+      const i = fine ? bar % market.bars.block_size : bar / unit;
       /* a candle that begins left of the window may reach into a block that the page leaves out */
       if (!run) continue;
       if (open === undefined) { open = run.o[i]; time = run.t[i]; }
@@ -108,6 +113,8 @@ const rows = data.rows.bracket.map((bracket, index) => {
   const row = { index, bracket };
   for (const name of Object.keys(data.rows)) row[name] = data.rows[name][index];
   row.id = data.ids[bracket];
+  row.market = data.markets[row.market];
+  row.symbol = row.market.symbol;
   row.reason = data.reasons[row.reason];
   row.open = row.exit_ms === null;
   row.outcome = row.open ? "open" : row.pnl > 0 ? "won" : row.pnl < 0 ? "lost" : "even";
@@ -119,8 +126,9 @@ const brackets = data.ids.map((id, index) => ({ id, index, rows: [] }));
 for (const row of rows) brackets[row.bracket].rows.push(row);
 for (const bracket of brackets) {
   const first = bracket.rows[0];
+  bracket.market = first.market;
   bracket.from = first.entry_bar;
-  bracket.to = Math.max(...bracket.rows.map((row) => (row.open ? data.bars.count - 1 : row.exit_bar)));
+  bracket.to = Math.max(...bracket.rows.map((row) => (row.open ? bracket.market.bars.count - 1 : row.exit_bar)));
   bracket.open = bracket.rows.some((row) => row.open);
   bracket.stops = data.stops[bracket.index] || [];
 }
@@ -132,15 +140,16 @@ const DASH = "\u2013";
 const signed = (text) => text.replace(/^-/, MINUS);
 const isZero = (text) => /^-?[0.,]*$/.test(text);
 
-function priceText(value) {
+/* As the symbol's file writes prices. */
+function priceText(value, of = market) {
   if (value === null) return DASH;
   const text = String(value);
   const decimals = /e/.test(text) ? 8 : (text.split(".")[1] || "").length;
-  return signed(value.toFixed(Math.min(8, Math.max(data.precision, decimals))));
+  return signed(value.toFixed(Math.min(8, Math.max(of.precision, decimals))));
 }
 
 /* A candle's price is a mid, or an average of many markers: it is rounded to one digit more than the file's. */
-const roughPrice = (value) => signed(String(Number(value.toFixed(data.precision + 1))));
+const roughPrice = (value) => signed(String(Number(value.toFixed(market.precision + 1))));
 
 function plusMinus(text) {
   return isZero(text) ? text.replace("-", "") : text.startsWith("-") ? signed(text) : `+${text}`;
@@ -155,11 +164,11 @@ const MONEY = new Intl.NumberFormat("en-US", { minimumFractionDigits: PNL_DIGITS
 const moneyText = (value) => (value === null ? DASH : plusMinus(MONEY.format(value)));
 
 /* Times are UTC. Bars of a day or longer are labelled by date alone. */
-function stamp(ms) {
+function stamp(ms, of = market) {
   if (ms === null) return DASH;
   const text = new Date(ms).toISOString();
-  if (data.daily) return text.slice(0, 10);
-  const digits = ms % 1000 ? 23 : ms % 60000 || data.interval_ms < 60000 ? 19 : 16;
+  if (of.daily) return text.slice(0, 10);
+  const digits = ms % 1000 ? 23 : ms % 60000 || of.interval_ms < 60000 ? 19 : 16;
   return `${text.slice(0, 10)} ${text.slice(11, digits)}`;
 }
 

@@ -2,7 +2,7 @@
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const isTouch = window.matchMedia("(pointer: coarse)").matches;
-const fileName = data.symbol.replace(/[^A-Za-z0-9_-]+/g, "-").slice(0, 60);
+const fileName = data.markets.map((each) => each.symbol).join("-").replace(/[^A-Za-z0-9_-]+/g, "-").slice(0, 60);
 
 const chartConfig = (name) => ({
   responsive: true,
@@ -62,7 +62,7 @@ function calendarCell(ms, unit) {
 function calendarTicks(positions, times, most, gap) {
   const beginsDay = (i) => Math.floor(times[i] / DAY) !== Math.floor(times[i - 1] / DAY);
   for (const unit of UNITS) {
-    if (data.daily && unit.span < DAY) continue;
+    if (market.daily && unit.span < DAY) continue;
     const hours = unit.span < DAY;
     const marks = [];
     let crowded = false;

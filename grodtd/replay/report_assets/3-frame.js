@@ -2,8 +2,8 @@
    each page's own: `chosenItem` (null, or from and to in bars), `levelsOf` it, and `overlay` (traces, shapes, annotations). */
 
 const pricesChart = document.getElementById("prices-chart");
-const LAST_BAR = data.bars.count - 1;
-const WHOLE = [-0.5, LAST_BAR + 0.5];
+let LAST_BAR = market.bars.count - 1;
+let WHOLE = [-0.5, LAST_BAR + 0.5];
 const NARROWEST = 12;
 const view = { range: [...WHOLE], selected: null, log: false, shown: null, drawing: false, again: false };
 
@@ -13,6 +13,14 @@ function clampRange([from, to]) {
   const middle = (from + to) / 2;
   const start = Math.min(Math.max(middle - span / 2, WHOLE[0]), WHOLE[1] - span);
   return [start, start + span];
+}
+
+/* Change to another symbol's prices, all of them in view; drawing is the caller's. */
+function useMarket(wanted) {
+  market = wanted;
+  LAST_BAR = market.bars.count - 1;
+  WHOLE = [-0.5, LAST_BAR + 0.5];
+  view.range = [...WHOLE];
 }
 
 function showRange(range) {
@@ -89,7 +97,7 @@ function priceRange(shown, [from, to], chosen) {
 
 /* Room for the price axis: its widest number, or the widest price tag. */
 function axisRoom(shown, chosen) {
-  const words = [priceText(Number((shown.h[0] || 0).toFixed(data.precision)))];
+  const words = [priceText(Number((shown.h[0] || 0).toFixed(market.precision)))];
   if (chosen) words.push(...levelsOf(chosen).map(priceText));
   return Math.max(54, 14 + 7.4 * Math.max(...words.map((text) => text.length)));
 }
@@ -150,9 +158,9 @@ function showReadout(i) {
   const each = shown.step === 1 ? "" : `, ${shown.step.toLocaleString("en-US")} bars a candle`;
   if (i === null) {
     const seen = shown.x.map((x, n) => n).filter((n) => shown.x[n] >= view.range[0] && shown.x[n] <= view.range[1]);
-    if (seen.length) say("In view", `${stamp(shown.t[seen[0]])} ${DASH} ${stamp(shown.t[seen[seen.length - 1]])}${data.daily ? "" : " UTC"}${each}`);
+    if (seen.length) say("In view", `${stamp(shown.t[seen[0]])} ${DASH} ${stamp(shown.t[seen[seen.length - 1]])}${market.daily ? "" : " UTC"}${each}`);
   } else {
-    say("", `${stamp(shown.t[i])}${data.daily ? "" : " UTC"}${each}`);
+    say("", `${stamp(shown.t[i])}${market.daily ? "" : " UTC"}${each}`);
     for (const [words, name] of [["open", "o"], ["high", "h"], ["low", "l"], ["close", "c"]]) say(words, roughPrice(shown[name][i]));
   }
   readout.replaceChildren(...items);

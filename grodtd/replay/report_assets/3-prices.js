@@ -14,12 +14,12 @@ const MARKS = [
 
 function entryWords(row) {
   const quantity = asLabel(quantityOf(brackets[row.bracket]));
-  return `<b>${asLabel(row.id)}</b> ${row.side === 0 ? "bought" : "sold short"} ${quantity} at ${priceText(row.entry_price)}<br>${stamp(row.entry_ms)}`;
+  return `<b>${asLabel(row.id)}</b> ${row.side === 0 ? "bought" : "sold short"} ${quantity} at ${priceText(row.entry_price, row.market)}<br>${stamp(row.entry_ms, row.market)}`;
 }
 
 function exitWords(row) {
   if (row.open) return `<b>${asLabel(row.id)}</b> still open, marked at ${rText(row.r_multiple)} R`;
-  return `<b>${asLabel(row.id)}</b> out at ${priceText(row.exit_price)}, ${asLabel(row.reason)}, ${rText(row.r_multiple)} R<br>${stamp(row.exit_ms)}`;
+  return `<b>${asLabel(row.id)}</b> out at ${priceText(row.exit_price, row.market)}, ${asLabel(row.reason)}, ${rText(row.r_multiple)} R<br>${stamp(row.exit_ms, row.market)}`;
 }
 
 /* Signs in view, by kind. Where they would lie on each other, one sign stands for all of its kind at a candle. */
@@ -32,6 +32,7 @@ function marksInView(from, to, step, lastClose) {
     count += 1;
   };
   for (const bracket of brackets) {
+    if (bracket.market !== market) continue;
     const [first] = bracket.rows;
     add(bySide(first.side), first.entry_bar, first.entry_price, first, entryWords);
     for (const row of bracket.rows) {
@@ -120,8 +121,8 @@ function priceTags(bracket, range, height) {
 
 /* What lies over the candles: the brackets in view, and the chosen one with its zones and tags. */
 function overlay(chosen, [from, to], range, height) {
-  const { found, crowded } = marksInView(from, to, view.shown.step, coarse.c[coarse.c.length - 1]);
-  const inView = brackets.filter((bracket) => bracket.to >= from && bracket.from <= to);
+  const { found, crowded } = marksInView(from, to, view.shown.step, coarseBars().c.at(-1));
+  const inView = brackets.filter((bracket) => bracket.market === market && bracket.to >= from && bracket.from <= to);
   return {
     traces: [...bracketTraces(inView), ...markTraces(found, crowded)],
     shapes: chosen ? zones(chosen) : [],

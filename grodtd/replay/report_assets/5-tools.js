@@ -18,7 +18,12 @@ listen("closer", "click", () => zoomBy(0.5));
 listen("wider", "click", () => zoomBy(2));
 listen("back", "click", () => moveBy(-0.6));
 listen("further", "click", () => moveBy(0.6));
-document.getElementById("log").disabled = Math.min(...coarse.l) <= 0; /* oil has been below zero */
+function allowLog() {
+  const below = Math.min(...coarseBars().l) <= 0; /* oil has been below zero */
+  document.getElementById("log").disabled = below;
+  if (below) view.log = false;
+}
+allowLog();
 listen("log", "click", (event) => {
   view.log = !view.log;
   event.currentTarget.setAttribute("aria-pressed", String(view.log));

@@ -1,28 +1,30 @@
 /* The table of brackets: one row an exit, sorted, filtered, a page at a time. */
 
-const table = { order: [], sort: "index", down: false, page: 0, size: window.innerWidth > 680 ? 20 : 10, reason: "", side: "", result: "", remark: "", search: "" };
+const table = { order: [], sort: "index", down: false, page: 0, size: window.innerWidth > 680 ? 20 : 10, symbol: "", reason: "", side: "", result: "", remark: "", search: "" };
 
 const COLUMNS = [
   { key: "id", words: "Bracket", sort: "index", head: true, className: "id" },
+  ...(data.markets.length > 1 ? [{ key: "symbol", words: "Symbol", desk: true }] : []),
   { key: "side", words: "Side", className: "side" },
   { key: "quantity", words: "Quantity", num: true, desk: true, value: (row) => Number(row.quantity) },
-  { key: "entry_ms", words: "Entered", desk: true, className: "stamp", show: (row) => stamp(row.entry_ms) },
-  { key: "entry_price", words: "Entry", num: true, desk: true, show: (row) => priceText(row.entry_price) },
-  { key: "stop_price", words: "Stop", num: true, desk: true, show: (row) => priceText(row.stop_price) },
-  { key: "target_price", words: "Target", num: true, desk: true, show: (row) => priceText(row.target_price) },
-  { key: "exit_ms", words: "Exited", desk: true, className: "stamp", show: (row) => (row.open ? "open" : stamp(row.exit_ms)) },
-  { key: "exit_price", words: "Exit", num: true, desk: true, show: (row) => priceText(row.exit_price) },
+  { key: "entry_ms", words: "Entered", desk: true, className: "stamp", show: (row) => stamp(row.entry_ms, row.market) },
+  { key: "entry_price", words: "Entry", num: true, desk: true, show: (row) => priceText(row.entry_price, row.market) },
+  { key: "stop_price", words: "Stop", num: true, desk: true, show: (row) => priceText(row.stop_price, row.market) },
+  { key: "target_price", words: "Target", num: true, desk: true, show: (row) => priceText(row.target_price, row.market) },
+  { key: "exit_ms", words: "Exited", desk: true, className: "stamp", show: (row) => (row.open ? "open" : stamp(row.exit_ms, row.market)) },
+  { key: "exit_price", words: "Exit", num: true, desk: true, show: (row) => priceText(row.exit_price, row.market) },
   { key: "reason", words: "Reason", className: "reason" },
   { key: "r_multiple", words: "R", num: true, className: "r", show: (row) => rText(row.r_multiple), tint: true },
   { key: "pnl", words: "P&L", num: true, className: "pnl", show: (row) => moneyText(row.pnl), tint: true },
   { key: "mae_r", words: "MAE", num: true, desk: true, show: (row) => rText(row.mae_r) },
   { key: "mfe_r", words: "MFE", num: true, desk: true, show: (row) => rText(row.mfe_r) },
-  { key: "atr", words: "ATR", num: true, desk: true, className: "screen-only", show: (row) => (row.atr === null ? DASH : row.atr.toFixed(data.precision + 1)) },
+  { key: "atr", words: "ATR", num: true, desk: true, className: "screen-only", show: (row) => (row.atr === null ? DASH : row.atr.toFixed(row.market.precision + 1)) },
 ];
 
 const sortValue = (column, row) => (column.value ? column.value(row) : row[column.sort || column.key]);
 
 function keep(row) {
+  if (table.symbol && row.symbol !== table.symbol) return false;
   if (table.reason && row.reason !== table.reason) return false;
   if (table.side && bySide(row.side) !== table.side) return false;
   if (table.result && row.outcome !== table.result) return false;
@@ -55,7 +57,7 @@ function cell(column, row) {
   const attributes = { class: classes.filter(Boolean).join(" ") || null };
   if (column.head) return element("th", { ...attributes, scope: "row" }, element("button", { type: "button", class: "plain" }, row.id));
   if (column.key === "reason") return element("td", attributes, ...remarks(row));
-  if (column.key === "side") return element("td", attributes, element("span", { class: `side-${bySide(row.side)}` }, bySide(row.side)), element("span", { class: "phone-words" }, ` ${row.quantity}`));
+  if (column.key === "side") return element("td", attributes, element("span", { class: `side-${bySide(row.side)}` }, bySide(row.side)), element("span", { class: "phone-words" }, ` ${row.quantity}${data.markets.length > 1 ? ` ${row.symbol}` : ""}`));
   return element("td", attributes, String(column.show ? column.show(row) : row[column.key]));
 }
 
@@ -63,9 +65,9 @@ function cell(column, row) {
 function phoneCells(row) {
   const one = (name, label, words) => element("td", { class: `${name} phone-only` }, element("span", { class: "muted" }, `${label} `), words);
   return [
-    one("entry", "in", `${stamp(row.entry_ms)} at ${priceText(row.entry_price)}`),
-    one("exit", "out", row.open ? "open at the end" : `${stamp(row.exit_ms)} at ${priceText(row.exit_price)}`),
-    one("levels", "stop", `${priceText(row.stop_price)}, target ${priceText(row.target_price)}`),
+    one("entry", "in", `${stamp(row.entry_ms, row.market)} at ${priceText(row.entry_price, row.market)}`),
+    one("exit", "out", row.open ? "open at the end" : `${stamp(row.exit_ms, row.market)} at ${priceText(row.exit_price, row.market)}`),
+    one("levels", "stop", `${priceText(row.stop_price, row.market)}, target ${priceText(row.target_price, row.market)}`),
     one("excursions", "MAE", `${rText(row.mae_r)}, MFE ${rText(row.mfe_r)}`),
   ];
 }
@@ -124,6 +126,7 @@ function buildTable() {
   const order = element("select", { id: "sort" }, ...sorts.map(([value, words]) => element("option", { value }, words)));
   document.getElementById("filters").replaceChildren(
     element("label", {}, "Find", element("input", { type: "search", id: "search", placeholder: "bracket id", autocomplete: "off" })),
+    ...(data.markets.length > 1 ? [choice("symbol", "Symbol", [["", "any"], ...data.markets.map((each) => counted(each.symbol, each.symbol, (row) => row.market === each))])] : []),
     choice("reason", "Reason", [["", "any"], ...data.reasons.map((reason) => counted(reason, reason, (row) => row.reason === reason))]),
     choice("side", "Side", [["", "both"], counted("buy", "buy", (row) => row.side === 0), counted("sell", "sell", (row) => row.side === 1)]),
     choice("result", "Result", [["", "any"], counted("won", "gain", (row) => row.outcome === "won"), counted("lost", "loss", (row) => row.outcome === "lost"), counted("open", "open", (row) => row.open)]),

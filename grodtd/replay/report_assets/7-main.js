@@ -39,7 +39,7 @@ function drawStrip() {
   if (first.fallback) remark.push("fallback stop");
   const button = (id, words, label, target) => element("button", { type: "button", id, "aria-label": label, title: label, disabled: target === undefined }, words);
   strip.replaceChildren(
-    element("div", {}, element("h3", {}, bracket.id), element("p", {}, element("span", { class: `side-${bySide(first.side)}` }, `${bySide(first.side)} ${quantityOf(bracket)}`), remark.length ? `, ${remark.join(", ")}` : "")),
+    element("div", {}, element("h3", {}, bracket.id), element("p", {}, data.markets.length > 1 ? `${bracket.market.symbol}, ` : "", element("span", { class: `side-${bySide(first.side)}` }, `${bySide(first.side)} ${quantityOf(bracket)}`), remark.length ? `, ${remark.join(", ")}` : "")),
     element("dl", {}, ...facts),
     element("div", { class: "tools", role: "group", "aria-label": "Other brackets" },
       button("previous-bracket", "◀", "Bracket before, as the table is sorted", neighbour(-1)),
@@ -57,13 +57,33 @@ function quantityOf(bracket) {
   return String(Number(bracket.rows.reduce((sum, row) => sum + Number(row.quantity), 0).toFixed(9)));
 }
 
+/* Show another symbol's prices; several symbols have a list to choose from. */
+const chooser = document.getElementById("market");
+chooser.hidden = data.markets.length === 1;
+chooser.replaceChildren(...data.markets.map((each, at) => element("option", { value: at }, each.symbol)));
+
+function showMarket(wanted) {
+  if (wanted === market) return;
+  useMarket(wanted);
+  chooser.value = data.markets.indexOf(market);
+  allowLog();
+  drawNavigator();
+}
+
+chooser.addEventListener("change", () => {
+  showMarket(data.markets[Number(chooser.value)]);
+  if (view.selected !== null) unselect();
+  else drawPrices();
+});
+
 function select(index, { scroll = true } = {}) {
   const bracket = brackets[index];
   if (!bracket) return;
+  showMarket(bracket.market);
   view.selected = index;
   const near = Math.max(isTouch ? 14 : 32, (bracket.to - bracket.from) * 0.4);
   const isKept = isFine(Math.max(0, bracket.from - near), Math.min(LAST_BAR, bracket.to + near));
-  const room = isKept ? near : Math.max(near, 8 * data.bars.coarse_step); /* some candles, coarse as they are */
+  const room = isKept ? near : Math.max(near, 8 * market.bars.coarse_step); /* some candles, coarse as they are */
   remember(`#bracket=${encodeURIComponent(bracket.id)}`);
   drawStrip();
   showRange([bracket.from - room, bracket.to + room]);

@@ -33,7 +33,7 @@ function memberTraces(bracket) {
   const [first] = bracket.rows;
   const ways = exitsOf(bracket).map((row) => [[row.entry_bar, row.exit_bar], [row.entry_price, row.exit_price]]);
   const targets = targetsOf(bracket).map((price) => [[bracket.from, bracket.to], [price, price]]);
-  const exits = bracket.rows.map((row) => ({ row, x: row.open ? LAST_BAR : row.exit_bar, y: row.open ? coarse.c[coarse.c.length - 1] : row.exit_price }));
+  const exits = bracket.rows.map((row) => ({ row, x: row.open ? LAST_BAR : row.exit_bar, y: row.open ? coarseBars().c.at(-1) : row.exit_price }));
   return [
     lineTrace([stopSteps(bracket)], { ...line, shape: "hv" }, { opacity: 0.9 }),
     lineTrace(targets, { ...line, dash: "dash" }, { opacity: 0.9 }),

@@ -41,8 +41,8 @@ const DASHES = ["solid", "solid", "solid", "solid", "dash", "dash", "dot", "dot"
 function drawEquity() {
   const chart = chartOf("equity");
   const isNew = !chart.on;
-  const begin = coarse.t[0];
-  const end = coarse.t[coarse.t.length - 1];
+  const begin = coarseBars().t[0];
+  const end = coarseBars().t.at(-1);
   const traces = policies.map((policy) => {
     const curve = charts().equity[policy.index];
     const total = curve.r.length ? curve.r[curve.r.length - 1] : 0;
@@ -55,7 +55,7 @@ function drawEquity() {
   Plotly.react(chart, traces, chartLayout({
     hovermode: isTouch ? "closest" : "x unified",
     annotations: traces.some((trace) => trace.x.length > 2) ? [] : emptyNote("No closed trade"),
-    xaxis: { type: "date", hoverformat: data.daily ? "%Y-%m-%d" : "%Y-%m-%d %H:%M", tickformatstops: DATE_FORMATS, nticks: Math.max(3, Math.round(chart.clientWidth / 110)) },
+    xaxis: { type: "date", hoverformat: market.daily ? "%Y-%m-%d" : "%Y-%m-%d %H:%M", tickformatstops: DATE_FORMATS, nticks: Math.max(3, Math.round(chart.clientWidth / 110)) },
     yaxis: { title: { text: "R", standoff: 6 }, zeroline: true, tickformat: ",~f" },
     margin: { l: 48, r: 14, t: 10, b: 36 },
   }), chartConfig("equity"));

@@ -49,7 +49,7 @@ function select(index, { scroll = true, address = true } = {}) {
   view.selected = index;
   const near = Math.max(isTouch ? 14 : 24, (trade.to - trade.from) * 0.3);
   const isKept = isFine(Math.max(0, trade.from - near), Math.min(LAST_BAR, trade.to + near));
-  const room = isKept ? near : Math.max(near, 8 * data.bars.coarse_step); /* some candles, coarse as they are */
+  const room = isKept ? near : Math.max(near, 8 * market.bars.coarse_step); /* some candles, coarse as they are */
   if (address) remember(`#trade=${encodeURIComponent(trade.id)}`);
   drawStrip();
   showRange([trade.from - room, trade.to + room]);
