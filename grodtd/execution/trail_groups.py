@@ -11,6 +11,8 @@ Everything sees a long, in whole units of the book; see `watch_heap`.
 
 import heapq
 from decimal import Decimal
+from math import inf
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,6 +43,19 @@ class Trail(Watch):
         super().__init__(bracket_id, side, Touch.STOP, distance_px, arrival)
         self.distance = distance
         self.group: Group | None = None
+
+
+class Bounds(NamedTuple):
+    """What trails wait for, units; infinite where there is no such thing."""
+
+    best: int
+    """Of the group that runs: above it the group's stops move."""
+    distance: int
+    """How far the nearest of them stays behind."""
+    fixed: float
+    """The nearest stop of all groups that wait."""
+    joins: float
+    """The price at which the next of them joins; may be too low, never too high."""
 
 
 class TrailGroups:
@@ -94,12 +109,6 @@ class TrailGroups:
         if trail.group is not self._running:
             self._table = None
 
-    @property
-    def best(self) -> int:
-        """The price above which trails move; asked for only where there are any."""
-        assert self._running is not None
-        return self._running.best
-
     def lift(self, px: int) -> None:
         """The market was at `px`: trails that have seen no better follow it."""
         running = self._running
@@ -121,15 +130,20 @@ class TrailGroups:
                     add(running.members, distance, trail)
         self._running = running
 
-    def level(self) -> int | None:
-        """Return the nearest stop of all; None where nothing trails."""
+    def bounds(self) -> Bounds | None:
+        """Return between which prices nothing happens to any trail; None where nothing trails."""
         while self._running is not None and top(self._running.members) is None:
             self._running = self._next()
-        running, waiting = self._running, self._nearest_waiting()
+        running = self._running
         if running is None:
-            return waiting
-        level = running.best - running.members[0][0]
-        return level if waiting is None or level > waiting else waiting
+            return None
+        waiting = self._nearest_waiting()
+        return Bounds(
+            running.best,
+            running.members[0][0],
+            waiting if waiting is not None else -inf,
+            self._bests[0] if self._bests else inf,
+        )
 
     def _next(self) -> Group | None:
         """Take the waiting group with the lowest best out."""
@@ -188,7 +202,7 @@ class TrailGroups:
 
     def as_arrays(self, step: int) -> Trails:
         """Return what a walk over prices in units of `step` needs to know of the trails; see `Trails`."""
-        if self.level() is None or self._running is None:
+        if self.bounds() is None or self._running is None:
             return NO_TRAILS
         if self._table is None or self._table[0] != step:
             self._table = (step, *_table(sorted(self._waiting.values(), key=lambda group: group.best), step))

@@ -11,6 +11,7 @@ a quote on or off the tick is compared exactly, one by one or as an array.
 
 from collections.abc import Iterator, Sequence
 from decimal import Context, Decimal
+from math import inf
 
 from grodtd.domain.market import Quote
 from grodtd.domain.orders import Side
@@ -24,21 +25,47 @@ Touched = Sequence[tuple[str, Touch]]
 _NOTHING: Touched = ()
 _EXACT = Context(prec=1000)
 """Changes of unit lose no digit, whatever precision a program that embeds us has set."""
-_LOWEST, _HIGHEST = Decimal("-Infinity"), Decimal("Infinity")
 _FEW = 64
 """So many that were taken away may always lie about."""
 
 
 class _Exits:
-    """What one side waits for, as a long sees it: a short's prices come negated."""
+    """What one side waits for. Units are as a long sees them, a short's negated; `Decimal`s are market prices."""
 
-    def __init__(self) -> None:
+    def __init__(self, side: Side) -> None:
+        self.long = side is Side.BUY
         self.stops: Heap = []
         """By -level: the highest stop on top."""
         self.targets: Heap = []
         """By level: the lowest target, or price at which a stop moves, on top."""
         self.trails = TrailGroups()
         self.count = self.dead = 0
+        self.low = self.high = self.beyond = self.fixed = self.distance = Decimal(0)
+        """A price strictly between `low` and `high` reaches nothing and lifts nothing. A better one than `high`, short
+        of `beyond`, only lifts trails: the nearest stays `distance` behind it, and of all other stops the nearest is
+        `fixed`. Prices may lie too near to the market, never too far.
+        """
+        self.seen: Decimal | None = None
+        """The best price of late, which `trails` is still to be told."""
+        self.renew(0)
+
+    def add_stop(self, units: int, watch: Watch) -> None:
+        """Wait for one more stop at a level."""
+        add(self.stops, -units, watch)
+        px = watch.px
+        if self.long:
+            self.low, self.fixed = max(self.low, px), max(self.fixed, px)
+        else:
+            self.high, self.fixed = min(self.high, px), min(self.fixed, px)
+
+    def add_target(self, units: int, watch: Watch) -> None:
+        """Wait for one more target, or price to move at."""
+        add(self.targets, units, watch)
+        px = watch.px
+        if self.long:
+            self.high, self.beyond = min(self.high, px), min(self.beyond, px)
+        else:
+            self.low, self.beyond = max(self.low, px), max(self.beyond, px)
 
     def removed(self, watch: Watch) -> None:
         """Forget one; it lies about until it is met, or until half of what lies here was taken away."""
@@ -55,12 +82,20 @@ class _Exits:
         self.stops, self.targets, self.dead = pruned(self.stops, factor), pruned(self.targets, factor), 0
         self.trails.prune(factor)
 
-    def stop(self) -> int | None:
-        """The nearest stop."""
-        plain, trailing = top(self.stops), self.trails.level()
-        if plain is None:
-            return trailing
-        return -plain if trailing is None or -plain > trailing else trailing
+    def only_lifts(self, px: Decimal) -> bool:
+        """Tell whether all that a trusted price does is to lift trails, and if so let it: O(1), however many trail."""
+        if self.long:
+            if not (self.high <= px < self.beyond and px > self.low):
+                return False
+            stop = _EXACT.subtract(px, self.distance)
+            self.high, self.low = px, stop if stop > self.fixed else self.fixed
+        else:
+            if not (self.low >= px > self.beyond and px < self.high):
+                return False
+            stop = _EXACT.add(px, self.distance)
+            self.low, self.high = px, stop if stop < self.fixed else self.fixed
+        self.seen = px
+        return True
 
     def reached(self, below: int, above: int, stops: list[Watch], others: list[Watch]) -> None:
         """Collect what a price reaches; `below` and `above` are the units it lies between, or twice itself."""
@@ -69,6 +104,24 @@ class _Exits:
         if self.trails:
             self.trails.lift(below)
             self.trails.collect(above, stops)
+
+    def renew(self, decimals: int) -> None:
+        """Work out again which prices are idle, and which only lift trails; a unit is 10^-decimals."""
+        stop, target = top(self.stops), top(self.targets)
+        fixed = -stop if stop is not None else -inf
+        beyond = target if target is not None else inf
+        low, high = fixed, beyond
+        trails = self.trails.bounds()
+        if trails is not None:
+            fixed = max(fixed, trails.fixed)
+            low, high = max(fixed, trails.best - trails.distance), min(high, trails.best)
+            beyond = min(beyond, trails.joins)
+            self.distance = _EXACT.scaleb(Decimal(trails.distance), -decimals)
+        sign = 1 if self.long else -1
+        self.fixed, self.beyond, low_px, high_px = (
+            _EXACT.scaleb(Decimal(sign * units), -decimals) for units in (fixed, beyond, low, high)
+        )
+        self.low, self.high = (low_px, high_px) if self.long else (high_px, low_px)
 
     def heads(self, step: int) -> Heads:
         """What a walk over prices in units of `step` compares with."""
@@ -88,13 +141,10 @@ class SymbolBook:
         self._stops: dict[str, Watch] = {}
         self._targets: dict[str, Watch] = {}
         self._moves: dict[str, Watch] = {}
-        self._longs, self._shorts = _Exits(), _Exits()
+        self._longs, self._shorts = _Exits(Side.BUY), _Exits(Side.SELL)
         self._arrivals = 0
         self._decimals = 0
         """One unit is 10^-decimals."""
-        # Bids and asks strictly between these reach nothing and lift nothing. They may lie too near, never too far.
-        self._bid_low, self._bid_high = _LOWEST, _HIGHEST
-        self._ask_low, self._ask_high = _LOWEST, _HIGHEST
 
     # -- what is watched ------------------------------------------------------------------------------------
 
@@ -117,18 +167,9 @@ class SymbolBook:
         watch = Watch(bracket_id, side, touch, px, self._next_arrival())
         exits = self._put(watch)
         if touch is Touch.STOP:
-            add(exits.stops, -units, watch)
+            exits.add_stop(units, watch)
         else:
-            add(exits.targets, units, watch)
-        if side is Side.BUY:
-            if touch is Touch.STOP:
-                self._bid_low = px if px > self._bid_low else self._bid_low
-            else:
-                self._bid_high = px if px < self._bid_high else self._bid_high
-        elif touch is Touch.STOP:
-            self._ask_high = px if px < self._ask_high else self._ask_high
-        else:
-            self._ask_low = px if px > self._ask_low else self._ask_low
+            exits.add_target(units, watch)
 
     def trail(self, bracket_id: str, side: Side, distance_px: Decimal, best_px: Decimal) -> None:
         """Let a bracket's stop stay `distance_px` behind the best exit-side price, beginning with `best_px`.
@@ -140,16 +181,21 @@ class SymbolBook:
         known = self._stops.get(bracket_id)
         if known is not None:
             self._remove(known)
-        self._units(best_px)  # a finer unit first: the distance is counted in the one that holds
+        exits = self._exits(side)
+        self._tell_seen(exits)
+        self._units(best_px)  # whatever makes the unit finer comes first: the distance is counted in the one that holds
         trail = Trail(bracket_id, side, distance_px, self._next_arrival(), self._units(distance_px))
-        self._put(trail).trails.add(trail, side.sign * self._units(best_px))
-        self._renew(side)
+        self._put(trail)
+        exits.trails.add(trail, side.sign * self._units(best_px))
+        exits.renew(self._decimals)
 
     def stop_px(self, bracket_id: str) -> Decimal | None:
         """Where a bracket's stop stands now, trailing or not; None: none is watched."""
         watch = self._stops.get(bracket_id)
-        if isinstance(watch, Trail) and watch.group is not None:
-            return self._px(watch.side.sign * (watch.group.best - watch.distance))
+        if isinstance(watch, Trail):
+            self._tell_seen(self._exits(watch.side))
+            assert watch.group is not None
+            return _EXACT.scaleb(Decimal(watch.side.sign * (watch.group.best - watch.distance)), -self._decimals)
         return watch.px if watch is not None else None
 
     def levels(self) -> Iterator[tuple[str, Side, Touch, Decimal]]:
@@ -166,13 +212,16 @@ class SymbolBook:
 
     def _put(self, watch: Watch) -> _Exits:
         self._of(watch.touch)[watch.bracket_id] = watch
-        exits = self._longs if watch.side is Side.BUY else self._shorts
+        exits = self._exits(watch.side)
         exits.count += 1
         return exits
 
     def _remove(self, watch: Watch) -> None:
         del self._of(watch.touch)[watch.bracket_id]
-        (self._longs if watch.side is Side.BUY else self._shorts).removed(watch)
+        self._exits(watch.side).removed(watch)
+
+    def _exits(self, side: Side) -> _Exits:
+        return self._longs if side is Side.BUY else self._shorts
 
     def _next_arrival(self) -> int:
         self._arrivals += 1
@@ -186,20 +235,21 @@ class SymbolBook:
         A crossed quote, or one without a positive price, is not trusted and touches nothing.
         """
         bid, ask = quote.bid, quote.ask
-        if self._bid_low < bid < self._bid_high and self._ask_low < ask < self._ask_high:
+        longs, shorts = self._longs, self._shorts
+        if longs.low < bid < longs.high and shorts.low < ask < shorts.high:
             return _NOTHING
         if bid > ask or bid <= 0:
             return _NOTHING
         stops: list[Watch] = []
         others: list[Watch] = []
-        if not self._bid_low < bid < self._bid_high:
-            below, above = self._between(bid, self._longs)
-            self._longs.reached(below, above, stops, others)
-            self._renew(Side.BUY)
-        if not self._ask_low < ask < self._ask_high:
-            below, above = self._between(ask, self._shorts)
-            self._shorts.reached(-above, -below, stops, others)
-            self._renew(Side.SELL)
+        if not (longs.low < bid < longs.high or longs.only_lifts(bid)):
+            below, above = self._between(bid, longs)
+            longs.reached(below, above, stops, others)
+            longs.renew(self._decimals)
+        if not (shorts.low < ask < shorts.high or shorts.only_lifts(ask)):
+            below, above = self._between(ask, shorts)
+            shorts.reached(-above, -below, stops, others)
+            shorts.renew(self._decimals)
         return _in_order(stops, others)
 
     def first(self, bid: Ints, ask: Ints, unit: Decimal, scan: Scan = scan) -> tuple[int, Touched]:
@@ -209,42 +259,28 @@ class SymbolBook:
         has moved the trailing stops, the quote that touches included; those after it were not looked at. Taking that
         one again (by `touched`) gives the same. `scan`: how to look, `quote_walk.walk` is compiled.
         """
-        step = self._units(unit)
-        index = scan(bid, ask, self._longs.heads(step), self._shorts.heads(step))
+        longs, shorts = self._longs, self._shorts
+        self._tell_seen(longs)
+        self._tell_seen(shorts)
+        step = self._units(unit)  # after what may make the unit finer
+        index = scan(bid, ask, longs.heads(step), shorts.heads(step))
         taken = slice(0, index + 1)
-        if self._longs.trails or self._shorts.trails:
+        if longs.trails or shorts.trails:
             trusted = (bid[taken] <= ask[taken]) & (bid[taken] > 0)
             if trusted.any():
-                self._longs.trails.lift(int(bid[taken].max(where=trusted, initial=0)) * step)
-                self._shorts.trails.lift(-int(ask[taken].min(where=trusted, initial=FAR)) * step)
-        self._renew(Side.BUY)
-        self._renew(Side.SELL)
-        if index == len(bid):
-            return index, _NOTHING
+                longs.trails.lift(int(bid[taken].max(where=trusted, initial=0)) * step)
+                shorts.trails.lift(-int(ask[taken].min(where=trusted, initial=FAR)) * step)
         stops: list[Watch] = []
         others: list[Watch] = []
-        bid_units, ask_units = int(bid[index]) * step, int(ask[index]) * step
-        self._longs.reached(bid_units, bid_units, stops, others)
-        self._shorts.reached(-ask_units, -ask_units, stops, others)
+        if index < len(bid):
+            bid_units, ask_units = int(bid[index]) * step, int(ask[index]) * step
+            longs.reached(bid_units, bid_units, stops, others)
+            shorts.reached(-ask_units, -ask_units, stops, others)
+        longs.renew(self._decimals)
+        shorts.renew(self._decimals)
         return index, _in_order(stops, others)
 
-    def _renew(self, side: Side) -> None:
-        """Work the prices out between which a quote is idle, for one side."""
-        exits = self._longs if side is Side.BUY else self._shorts
-        stop, target = exits.stop(), top(exits.targets)
-        if exits.trails and (target is None or exits.trails.best < target):
-            target = exits.trails.best
-        if side is Side.BUY:
-            self._bid_low = self._px(stop) if stop is not None else _LOWEST
-            self._bid_high = self._px(target) if target is not None else _HIGHEST
-        else:
-            self._ask_high = self._px(-stop) if stop is not None else _HIGHEST
-            self._ask_low = self._px(-target) if target is not None else _LOWEST
-
     # -- units ----------------------------------------------------------------------------------------------
-
-    def _px(self, units: int) -> Decimal:
-        return _EXACT.scaleb(Decimal(units), -self._decimals)
 
     def _units(self, px: Decimal) -> int:
         """Return a price in units; one that is no whole number of them makes the unit finer."""
@@ -262,11 +298,18 @@ class SymbolBook:
     def _between(self, px: Decimal, exits: _Exits) -> tuple[int, int]:
         """Return the units a market price > 0 lies between; trails need it exactly, levels do not."""
         if exits.trails:
+            self._tell_seen(exits)
             units = self._units(px)
             return units, units
         scaled = _EXACT.scaleb(px, self._decimals)
         units = int(scaled)
         return units, units if units == scaled else units + 1
+
+    def _tell_seen(self, exits: _Exits) -> None:
+        """Tell trails the best price they have not been told; it only lifts those that run, so no order is lost."""
+        if exits.seen is not None:
+            seen, exits.seen = self._units(exits.seen), None
+            exits.trails.lift(seen if exits.long else -seen)
 
 
 def _arrival(watch: Watch) -> int:

@@ -280,6 +280,13 @@ def test_arrays_may_be_in_ticks_that_are_no_power_of_ten(book):
     assert book.stop_px("B") == d("100.25")
 
 
+def test_arrays_go_on_where_a_quote_off_the_tick_has_lifted_a_trail(book):
+    book.trail("A", LONG, d(5), d(100))
+    assert touches(book, "100.3") == []
+    bid = np.array([96, 95, 94])
+    assert book.first(bid, bid, d(1)) == (1, [("A", STOP)])  # 95.3 is the stop
+
+
 def test_trails_that_have_seen_the_same_best_price_move_as_one(book):
     """A thousand of them: a new high is one number, and those that began lower have joined."""
     for i in range(1000):
@@ -296,14 +303,15 @@ def test_after_a_quote_the_book_knows_again_where_idle_begins(book):
     for name, distance, best in (("near", 2, 110), ("far", 9, 110), ("low", 20, 100)):
         book.trail(name, LONG, d(distance), d(best))
     book.watch("target", LONG, TARGET, d(150))
-    assert (book._bid_low, book._bid_high) == (108, 100)  # from 100 on, the trail that began lowest moves
+    assert (book._longs.low, book._longs.high) == (108, 100)  # from 100 on, the trail that began lowest moves
     book.watch("near", LONG, STOP, None)
     book.watch("low", LONG, STOP, None)
     touches(book, 105)
-    assert (book._bid_low, book._bid_high) == (101, 110)
+    assert (book._longs.low, book._longs.high) == (101, 110)
     book.watch("far", LONG, STOP, None)
     touches(book, 112)
-    assert (book._bid_low, book._bid_high) == (-d("Infinity"), 150)
+    touches(book, 103)
+    assert (book._longs.low, book._longs.high) == (-d("Infinity"), 150)
 
 
 def test_a_trail_of_no_distance_is_refused(book):
