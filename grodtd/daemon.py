@@ -22,6 +22,7 @@ from grodtd.domain.bracket import ENDED, Bracket
 from grodtd.domain.errors import ConfigError, Refused
 from grodtd.domain.events import (
     BarsClosed,
+    BracketsForgotten,
     CapabilitiesLearned,
     Event,
     InstrumentsLoaded,
@@ -36,6 +37,7 @@ from grodtd.domain.notes import Severity
 from grodtd.domain.orders import ExecutionReport, Side
 from grodtd.domain.outcome import Outcome
 from grodtd.domain.policy import Policy, policies_for
+from grodtd.execution.forgotten import due_to_forget
 from grodtd.execution.trade_exit_service import TradeExitService
 from grodtd.execution.volatility_reading import bars_wanted, read_bars
 from grodtd.monitoring.explain import duration, explain, in_words
@@ -67,6 +69,9 @@ CLOSE_BARS_EVERY_S = 0.5
 """How often it is looked whether a bar is over, where no quote says so."""
 SESSIONS_EVERY_S = 3600.0
 """How often it is looked whether the market's closes are to be told anew: soon enough after a machine slept."""
+FORGET_EVERY_S = 60.0
+"""How often it is looked whether ended brackets have been in memory for long enough."""
+DAY_NS = 86_400_000_000_000
 SETTLE_WITHIN_S = 1.0
 ALARMS_KEPT = 50
 
@@ -202,6 +207,7 @@ class LiveDaemon:
             own_policy=self.own_policy,
             stopping=lambda: self.supervisor.stopping,
             bring=paper.bring,
+            journal=journal.place,
         )
         watch = configuration.brokers.watch
         self.watcher = Watcher(
@@ -214,6 +220,7 @@ class LiveDaemon:
             prefixes=watch.client_id_prefixes,
             # Fills of the time nobody watched: since the last thing we know, or from now on in a new journal.
             since_ns=turn.ts_ns - WATCH_BACK_NS if turn.ts_ns else self.begun_ns,
+            forgotten=turn.engine.has_forgotten,
         )
         self.runner.observers += [self._see, StepLog(log, self._symbol_of), self.watcher.observe]
         self.app = create_app(self.desk, version=grodtd.__version__, on_fault=self.supervisor.fault)
@@ -326,7 +333,10 @@ class LiveDaemon:
         """Tell a bracket's life out of the journal, read beside the loop: it may be long."""
         with suppress(OSError):  # what cannot be written cannot be told; status says why
             await self.journal.commit()
-        return await asyncio.to_thread(lambda: list(explain(self.journal.read(), bracket_id)))
+        lines = await asyncio.to_thread(lambda: list(explain(self.journal.read(), bracket_id)))
+        if lines and self.runner.turn.engine.has_forgotten(bracket_id):
+            lines.append(f"({bracket_id} is no longer in memory; this was read from the journal, {self.journal.place})")
+        return lines
 
     def _daemon(self, now_ns: int) -> Daemon:
         epoch, expires_ns = self.journal.held
@@ -366,6 +376,7 @@ class LiveDaemon:
         parts = [
             Part("api", self.server.run, last=True, stop=self.server.stop),
             Part("lookout", self.lookout.run, essential=False),
+            Part("forgetting", self._forget, essential=False),
         ]
         if self.sessions.wanted:
             parts.append(Part("sessions", self._tell_sessions, essential=False))
@@ -446,6 +457,21 @@ class LiveDaemon:
     def _stray(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         words = str(context.get("message", "in the loop"))
         self.supervisor.fault(words, context.get("exception") or RuntimeError("no exception told"))
+
+    def forget_ended(self) -> None:
+        """Drop from memory what has been over for as long as `daemon.kept` says; the journal keeps it."""
+        kept, now_ns = self.configuration.daemon, self.clock.now_ns()
+        kept_ns = kept.ended_kept_days * DAY_NS
+        names = due_to_forget(self.runner.brackets(), now_ns, kept_ns=kept_ns, kept_most=kept.ended_kept)
+        if names:
+            self.log.info("brackets_forgotten", brackets=len(names), note="grodtd explain tells them from the journal")
+            self.runner.tell(BracketsForgotten(names, now_ns, now_ns))
+
+    async def _forget(self) -> None:
+        await self.runner.ready.wait()  # what filled while nobody looked may have woken one of them
+        while True:
+            self.forget_ended()
+            await asyncio.sleep(FORGET_EVERY_S)
 
     async def _tell_sessions(self) -> None:
         while True:

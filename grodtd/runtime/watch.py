@@ -16,6 +16,7 @@ from grodtd.domain.errors import GrodtdError, NotSent, OutcomeUnknown, Refused
 from grodtd.domain.events import Event
 from grodtd.domain.ids import bracket_id_of_entry, parse_client_order_id
 from grodtd.domain.money import ZERO
+from grodtd.domain.notes import NoteKind
 from grodtd.domain.orders import ExecutionReport, Fill, Leg, OrderStatus, Side
 from grodtd.domain.outcome import Outcome
 from grodtd.ports import Broker, Core
@@ -69,10 +70,15 @@ class Watcher:
         prefixes: Mapping[str, str],
         since_ns: int = 0,
         try_again_s: float = TRY_AGAIN_S,
+        forgotten: Callable[[str], bool] = lambda bracket_id: False,  # noqa: ARG005 - nobody is
     ) -> None:
-        """`symbols` and `prefixes` map to the strategy; fills before `since_ns`, by the venue's clock, are history."""
+        """`symbols` and `prefixes` map to the strategy; fills before `since_ns`, by the venue's clock, are history.
+
+        `forgotten` tells the names of brackets that are over and no longer in memory: fills of theirs are nobody's.
+        """
         self._core, self._broker, self._brackets, self._protect, self._tell = core, broker, brackets, protect, tell
         self._symbols, self._prefixes = dict(symbols), dict(prefixes)
+        self._forgotten = forgotten
         self._found: asyncio.Queue[ExecutionReport] = asyncio.Queue()
         self._done: set[str] = set()
         self._since_ns, self._try_again_s = since_ns, try_again_s
@@ -91,7 +97,9 @@ class Watcher:
 
     def observe(self, event: Event, outcome: Outcome, sequence: int) -> None:
         """Notice a fill that is nobody's yet."""
-        if isinstance(event, ExecutionReport) and not outcome.journal and event.exec_id and event.last_qty > 0:
+        if not isinstance(event, ExecutionReport) or not event.exec_id or event.last_qty <= 0:
+            return
+        if not outcome.journal or any(note.kind is NoteKind.UNEXPLAINED_FILL for note in outcome.notes):
             self.notice(event)
 
     def notice(self, report: ExecutionReport) -> None:
@@ -100,7 +108,8 @@ class Watcher:
             return
         if report.ts_event_ns < self._since_ns:
             return
-        if self._rule(report) is not None and parse_client_order_id(report.client_order_id) is None:
+        ours = parse_client_order_id(report.client_order_id)
+        if self._rule(report) is not None and (ours is None or self._forgotten(ours[0])):
             self._done.add(report.exec_id)
             self._found.put_nowait(report)
 
@@ -148,7 +157,8 @@ class Watcher:
             )
             return
         name = self._free_name(report.client_order_id)
-        whole = opened == report.last_qty
+        # Of an order of ours, long over, only the late fill is news: a bracket attached to it would book all its fills.
+        whole = opened == report.last_qty and parse_client_order_id(report.client_order_id) is None
         if not (whole and await self._attach(report, report.side, name, strategy)):
             await self._protect.fill(report.symbol, report.side, opened, report.last_px, name, strategy)
         self._tell.info(
@@ -211,7 +221,7 @@ class Watcher:
         taken = {bracket.bracket_id for bracket in self._brackets()}
         name = bracket_id_of_entry(client_order_id)
         number = 2
-        while name in taken:
+        while name in taken or self._forgotten(name):
             ending = f"-{number}"
             name = bracket_id_of_entry(client_order_id)[-(24 - len(ending)) :] + ending
             number += 1

@@ -37,6 +37,7 @@ STATUS_OF_CODE = {
     "unknown_symbol": 404,
     "unknown_strategy": 404,
     "unknown_order": 404,
+    "forgotten": 404,
     "bad_id": 422,
     "bad_quantity": 422,
     "bad_levels": 422,

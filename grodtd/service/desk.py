@@ -57,8 +57,10 @@ class Desk:
         stopping: Callable[[], bool] = lambda: False,
         bring: Bring | None = None,
         durable_within_s: float = DURABLE_WITHIN_S,
+        journal: str = "the journal",
     ) -> None:
-        """`bring` puts a position into a paper account; None: the account is a real one."""
+        """`bring` puts a position into a paper account; None: the account is a real one. `journal`: where it is."""
+        self._journal = journal
         self._own_policy = own_policy
         self._service, self._runner, self._market = service, runner, market
         self.status, self._view, self._explain, self._stopping = status, view, explain, stopping
@@ -71,8 +73,8 @@ class Desk:
         return {"brackets": [self._view(bracket) for bracket in self._service.brackets(ended=ended)], "remarks": []}
 
     def bracket(self, bracket_id: str) -> Data:
-        """Return one bracket. Raises: Refused."""
-        return self._view(self._service.bracket(bracket_id))
+        """Return one bracket. Raises: Refused - there is none, or it is over and no longer in memory."""
+        return self._view(self._known(bracket_id))
 
     async def story(self, bracket_id: str) -> Data:
         """Return a bracket's life in words. Raises: Refused - the journal does not know it."""
@@ -285,15 +287,25 @@ class Desk:
             there = f"the account reports {plain(max(ZERO, free))} {asked.symbol} that no bracket looks after"
             return [f"{there}, fewer than {plain(asked.quantity)}: see grodtd orphans before you trust this bracket"]
         taken = any(bracket.bracket_id == name for bracket in self._runner.brackets())
-        if taken or asked.strategy not in self._strategies:
+        if taken or self._runner.turn.engine.has_forgotten(name) or asked.strategy not in self._strategies:
             return []  # refused in a moment: nothing is brought in for it
         self._bring(asked.symbol, side, short, px)
         return [f"the paper account did not hold {plain(short)} {asked.symbol}: it took them in at {plain(px)}"]
 
+    def _known(self, bracket_id: str) -> Bracket:
+        """Return a bracket. Raises: Refused - and says where one that is no longer in memory can be read."""
+        if self._runner.turn.engine.has_forgotten(bracket_id):
+            raise Refused(
+                f"bracket {bracket_id} ended long ago and is no longer in memory (daemon.kept): grodtd explain "
+                f"{bracket_id} tells its life from the journal, {self._journal}",
+                code="forgotten",
+            )
+        return self._service.bracket(bracket_id)
+
     async def _flatten(
         self, bracket_id: str, reason: str, exit_reason: str = "manual", *, settle: bool = True
     ) -> Bracket:
-        bracket = self._service.bracket(bracket_id)
+        bracket = self._known(bracket_id)
         px = self._exit_px(bracket.symbol, bracket.side)
         await self._durably(self._service.flatten(bracket_id, reason, exit_reason=exit_reason, last_px=px))
         return await self._settled(bracket_id) if settle else bracket
@@ -364,7 +376,9 @@ class Desk:
         moment = datetime.fromtimestamp(self._runner.clock.now_ns() // 1_000_000_000, UTC)
         name = f"{bracket_id_of_entry(symbol)[:8]}-{moment:%y%m%d-%H%M%S}"
         taken = {bracket.bracket_id for bracket in self._runner.brackets()}
-        return next(free for n in count(1) if (free := name if n == 1 else f"{name}-{n}") not in taken)
+        gone = self._runner.turn.engine.has_forgotten
+        names = (name if n == 1 else f"{name}-{n}" for n in count(1))
+        return next(free for free in names if free not in taken and not gone(free))
 
     def _name_of(self, asked: ProtectRequest) -> str:
         """Name a bracket after what is asked and the day: the same request made twice would else be sold twice."""
