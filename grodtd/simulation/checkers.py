@@ -146,8 +146,10 @@ class Safety:
         replaced_px = old.order.stop_px if old is not None and old.order is not None else None
         if replaced_px is not None and (stop_px - replaced_px) * position.side.sign >= 0:
             return
-        if position.tightest is not None and (stop_px - position.tightest) * position.side.sign < 0:
-            self.books.violated("S4", f"{order.client_order_id} at {stop_px} is looser than {position.tightest}")
+        tightest = self.books.decided_at.get(order.client_order_id, position.tightest)
+        if tightest is None or tightest in position.forgiven or (stop_px - tightest) * position.side.sign >= 0:
+            return
+        self.books.violated("S4", f"{order.client_order_id} at {stop_px} is looser than {tightest}")
 
     def _ratchet(self, order: NewOrder, position: Position) -> None:
         stop_px, best = order.stop_px, position.tightest

@@ -12,7 +12,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from grodtd.domain.bracket import ExitState, OrderState, Phase
-from grodtd.domain.errors import GrodtdError, NotSent, OutcomeUnknown
+from grodtd.domain.commands import SubmitOrder
+from grodtd.domain.errors import GrodtdError
 from grodtd.domain.events import RequestRefused, RequestUnknown
 from grodtd.execution import bracket_order_manager, coverage, exit_orders, exit_rules, oco_emulator, order_lifecycle
 from grodtd.execution import enhanced_engine as engine_module
@@ -23,7 +24,7 @@ from grodtd.runtime import reconciler, runner
 from grodtd.runtime.clocks import VenueClock
 from grodtd.runtime.dispatcher import Dispatcher
 from grodtd.runtime.governor import Governor
-from grodtd.simulation import process, session
+from grodtd.simulation import process
 from grodtd.simulation.truth import is_entry
 
 
@@ -258,17 +259,16 @@ def _trail_forgets(stack: ExitStack) -> None:
 
 def _entry_sent_again(stack: ExitStack) -> None:
     """An entry without an answer is sent once more, to be on the safe side."""
-    original = session.Session.submit
+    original = Dispatcher._carry_out  # noqa: SLF001 - that is what a mutant is
 
-    async def submit(self: Any, order: Any) -> Any:
-        try:
-            return await original(self, order)
-        except (NotSent, OutcomeUnknown, TimeoutError):
-            if is_entry(order.client_order_id):
-                return await original(self, order)
-            raise
+    async def carry_out(self: Any, command: Any) -> Any:
+        facts = await original(self, command)
+        entry = isinstance(command, SubmitOrder) and is_entry(command.order.client_order_id)
+        if entry and any(isinstance(fact, RequestUnknown) for fact in facts):
+            return await original(self, command)
+        return facts
 
-    _swap(stack, session.Session, "submit", submit)
+    _swap(stack, Dispatcher, "_carry_out", carry_out)
 
 
 async def _permit_everything(self: Any, command: Any) -> None:

@@ -76,6 +76,8 @@ class Books:
         """(invariant, what happened)."""
         self.pairs: dict[str, str] = {}
         """Stop's id to target's, of every linked pair that was sent."""
+        self.decided_at: dict[str, Decimal | None] = {}
+        """The tightest stop that had arrived when an order was decided on: it may wait behind others to be sent."""
         self._by_entry: dict[str, str] = {}
         self._journalled: set[tuple[str, str]] = set()
         self._read = 0
@@ -206,7 +208,12 @@ class Books:
             if record.kind == "command":
                 kind = _KIND.search(record.payload)
                 name = kind[1].decode() if kind else ""
-                self._journalled.update((name, found.decode()) for found in _CLIENT_ID.findall(record.payload))
+                for found in _CLIENT_ID.findall(record.payload):
+                    client_id = found.decode()
+                    self._journalled.add((name, client_id))
+                    position = self.of(client_id)
+                    if position is not None:
+                        self.decided_at.setdefault(client_id, position.tightest)
             self._read += 1
         name = type(command).__name__
         return all((name, client_id) in self._journalled for client_id in ids_of(command))

@@ -354,4 +354,13 @@ class User:
                     ask.refused(error)
             else:
                 ask.granted()
+                self._forgive(event, runner)
             self.asks.remove(ask)
+
+    def _forgive(self, event: Event, runner: Runner) -> None:
+        """Stops decided on before a level was loosened by name may still arrive where they were."""
+        if isinstance(event, LevelsChangeRequested) and event.allow_loosen:
+            bracket, position = runner.turn.bracket(event.bracket_id), self._books.positions.get(event.bracket_id)
+            if bracket is not None and position is not None:
+                decided = {order.stop_px for order in bracket.orders if order.stop_px is not None}
+                position.forgiven |= decided - {event.stop_px}
