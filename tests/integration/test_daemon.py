@@ -130,6 +130,7 @@ def test_a_fill_is_protected_and_the_daemon_ends_with_its_stop_at_the_venue(daem
     assert status == 0
     assert text.splitlines()[0] == "PAPER  all protected: 1000 EURUSD"
     assert daemon.ask("status")["totals"]["protected_qty"] == "1000"
+    assert abs(daemon.ask("status")["clock_off_s"]) < 1  # the paper venue tells its time: this computer's
     assert daemon.say("brackets")[1].count("B1") >= 1
     assert "B1.stop1" in daemon.say("show", "B1")[1]
     assert "no ATR (not enough bars: have 0, need 15)" in daemon.say("explain", "B1")[1]
