@@ -18,6 +18,7 @@ import grodtd
 from benchmarks import kills
 from grodtd.bootstrap import simulate_mutant, simulate_one, simulate_script
 from grodtd.simulation.campaign import run
+from grodtd.simulation.crashes import LIVES
 from grodtd.simulation.mutants import MUTANTS
 from grodtd.venue.profiles import PROFILES
 
@@ -27,11 +28,11 @@ AFTER = (1, 2, 3, 5, 8, 13, 21)
 SEEDS, KILLS, EXAMPLES = 2000, 200, 10_000
 
 
-def crash(case: tuple[str, tuple[int, ...]]) -> list[str]:
-    """Play the scripted life with some deaths; return what broke."""
-    profile, deaths = case
-    history, _ = simulate_script(profile, deaths)
-    return [f"{profile} {deaths}: {invariant} {what}" for invariant, what in history.violations]
+def crash(case: tuple[str, str, tuple[int, ...]]) -> list[str]:
+    """Play a scripted life with some deaths; return what broke."""
+    profile, strategy, deaths = case
+    history, _ = simulate_script(profile, deaths, strategy)
+    return [f"{profile} {strategy} {deaths}: {invariant} {what}" for invariant, what in history.violations]
 
 
 def mutant(name: str) -> tuple[str, str | None]:
@@ -79,15 +80,17 @@ def main() -> int:
         simulate_one, range(args.first, args.first + args.seeds), list(PROFILES), jobs=args.jobs, progress=progress
     )
     lines += [*campaign.lines(), "```", "", "## Death at every boundary", ""]
-    boundaries = {profile: simulate_script(profile, ())[1] for profile in PROFILES}
-    single = [(profile, (n,)) for profile, last in boundaries.items() for n in range(1, last + 1, args.every)]
-    double = [(profile, (n, n + after)) for profile, (n,) in single for after in AFTER]
+    lives = [(profile, strategy) for strategy in LIVES for profile in PROFILES]
+    boundaries = {life: simulate_script(life[0], (), life[1])[1] for life in lives}
+    single = [(*life, (n,)) for life, last in boundaries.items() for n in range(1, last + 1, args.every)]
+    double = [(profile, strategy, (n, n + after)) for profile, strategy, (n,) in single for after in AFTER]
     with ProcessPoolExecutor(args.jobs) as pool:
         broken = list(itertools.chain.from_iterable(pool.map(crash, single + double, chunksize=16)))
         caught = dict(pool.map(mutant, [m.name for m in MUTANTS]))
     lines += [
         (
-            f"{len(single)} single deaths (every write, commit and send of the scripted life in each profile) and "
+            f"{len(single)} single deaths (every write, commit and send of the scripted lives {', '.join(LIVES)} in each "
+            "profile) and "
             f"{len(double)} double deaths (again 1 to 21 boundaries later): {len(broken)} violations."
         ),
         "",

@@ -400,11 +400,11 @@ def simulate_one(seed: int, profile: str) -> "History":
     return play(seed, profile, SimulatedDisk())
 
 
-def simulate_script(profile: str, deaths: tuple[int, ...]) -> "tuple[History, int]":
-    """Play the scripted life, dying at the boundaries named; return what came of it and how many there were."""
+def simulate_script(profile: str, deaths: tuple[int, ...], strategy: str = "default") -> "tuple[History, int]":
+    """Play the scripted life of a strategy, dying at the boundaries named; return what came of it and how many there were."""
     from grodtd.simulation.crashes import scripted  # noqa: PLC0415 - as above
 
-    return scripted(profile, SimulatedDisk(), deaths)
+    return scripted(profile, SimulatedDisk(), deaths, strategy)
 
 
 def simulate_mutant(name: str, seeds: "Sequence[int]", profiles: "Sequence[str]") -> str | None:

@@ -1,7 +1,8 @@
-"""Death at every boundary: one scripted life, and a process that dies at its Nth write, commit or send.
+"""Death at every boundary: a scripted life, and a process that dies at its Nth write, commit or send.
 
-The life has an entry that fills in three pieces, a target that is touched and missed, a stop taken away, and an end.
-No other faults: what is tried here is every place a process can die in, and die again while it recovers.
+Each life has an entry that fills in three pieces, a stop taken away, and an end. In the plain one and the one sold in
+parts targets are touched and missed; in the trailing one the price rises in steps, and falls a little. No other faults:
+what is tried here is every place a process can die in, and die again while it recovers.
 """
 
 import asyncio
@@ -14,10 +15,12 @@ from grodtd.domain.orders import NewOrder, OrderStatus, OrderType
 from grodtd.runtime.runner import Runner
 from grodtd.simulation.market import SYMBOL
 from grodtd.simulation.process import Disk
+from grodtd.simulation.strategies import TRAIL
 from grodtd.simulation.virtual_time import run_virtually
 from grodtd.simulation.world import History, World
 
-PATH = (
+Path = tuple[tuple[float, str, str | None], ...]
+TOUCHED: Path = (
     # (from second, price at the venue for a long, units at the touch): a short sees the mirror
     (0.0, "100.00", None),
     (2.0, "100.00", "1.0"),
@@ -26,6 +29,17 @@ PATH = (
     (14.0, "101.90", "0.5"),
     (14.5, "100.20", None),
 )
+RISING: Path = (
+    (0.0, "100.00", None),
+    (2.0, "100.00", "1.0"),
+    (5.0, "100.90", None),
+    (7.0, "101.80", None),
+    (9.0, "102.40", None),
+    (12.0, "102.70", None),
+    (14.0, "102.30", None),
+)
+LIVES: dict[str, Path] = {"default": TOUCHED, "halves": TOUCHED, TRAIL: RISING}
+"""By strategy."""
 TAKEN_AT_S = 10.0
 
 
@@ -39,14 +53,14 @@ class ScriptedWorld(World):
     chaos_s, calm_s, end_s = 25.0, 40.0, 40.0
     clean = True
 
-    def __init__(self, profile: str, disk: Disk, deaths: tuple[int, ...]) -> None:
+    def __init__(self, profile: str, disk: Disk, deaths: tuple[int, ...], strategy: str = "default") -> None:
         """Die at the Nth boundary for each N in `deaths`, counted over all processes."""
         super().__init__(0, profile, disk)
         self.faults.calm = True
         self.streets = {SYMBOL: self.streets[SYMBOL]}
         self.street = self.streets[SYMBOL]
         self.market.streets = self.streets
-        self.deaths = deaths
+        self.deaths, self._strategy = deaths, strategy
         self.boundaries = 0
         self._entered = self._taken = False
 
@@ -85,7 +99,8 @@ class ScriptedWorld(World):
 
     def _enter(self) -> None:
         order = NewOrder("user-0", SYMBOL, self.street.side, OrderType.MARKET, Decimal("3.0"))
-        self.user.enter_with(order, VolatilityReading(atr_px=Decimal("0.6"), close_px=self.street.mid, bars=100))
+        reading = VolatilityReading(atr_px=Decimal("0.6"), close_px=self.street.mid, bars=100)
+        self.user.enter_with(order, reading, self._strategy)
 
     def _kill(self) -> None:
         super()._kill()
@@ -101,7 +116,7 @@ class ScriptedWorld(World):
                 )
 
     def _move_market(self) -> None:
-        px, units = next((Decimal(p), u) for at, p, u in reversed(PATH) if self.now_s >= at)
+        px, units = next((Decimal(p), u) for at, p, u in reversed(LIVES[self._strategy]) if self.now_s >= at)
         if self.now_s < self.chaos_s + self.calm_s:
             self.street.mid = px if self.street.side.sign > 0 else 200 - px
         bid, ask = self.street.sides()
@@ -116,11 +131,11 @@ def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         loop.default_exception_handler(context)
 
 
-def scripted(profile: str, disk: Disk, deaths: tuple[int, ...]) -> tuple[History, int]:
-    """Play the scripted life; return what came of it and how many boundaries it had."""
+def scripted(profile: str, disk: Disk, deaths: tuple[int, ...], strategy: str) -> tuple[History, int]:
+    """Play the scripted life of a strategy; return what came of it and how many boundaries it had."""
 
     async def main() -> tuple[History, int]:
-        played = ScriptedWorld(profile, disk, deaths)
+        played = ScriptedWorld(profile, disk, deaths, strategy)
         return await played.live(), played.boundaries
 
     return run_virtually(main())

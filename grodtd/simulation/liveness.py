@@ -184,6 +184,7 @@ class Liveness:
                 self.books.violated("S7", f"{bracket_id}: {position.net} there, {view.open_qty} here")
             self._all_covered(position, orders, view)
             self._trailed(position, view)
+            self._as_declared(position, view)
         self._accounts_covered(resting)
 
     def _all_covered(self, position: Position, orders: list[OrderReport], view: LocalView) -> None:
@@ -201,6 +202,14 @@ class Liveness:
             order = report.order
             if order is not None and order.stop_px is not None and order.stop_px != view.stop_px:
                 self.books.violated("L3", f"{report.client_order_id} stands at {order.stop_px}, not {view.stop_px}")
+
+    def _as_declared(self, position: Position, view: LocalView) -> None:
+        """No death makes a stop forget how near it was: what the journal holds a command for stays."""
+        declared = self.books.declared.get(position.bracket_id)
+        if declared is None or view.stop_px is None or position.forgiven or not view.guarded:
+            return
+        if (view.stop_px - declared) * position.side.sign < 0:
+            self.books.violated("S4", f"{position.bracket_id} stands at {view.stop_px}: it was at {declared} once")
 
     def _trailed(self, position: Position, view: LocalView) -> None:
         """A stop that trails by quotes has followed the best price seen, or stands nearer still."""

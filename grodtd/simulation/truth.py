@@ -20,6 +20,7 @@ BY_HAND = "hand-"
 NEWS_S = 20.0
 """How long our process may take to draw a conclusion from another position in a symbol."""
 _CLIENT_ID = re.compile(rb'"client_order_id":"([^"]+)"')
+_STOP_PX = re.compile(rb'"client_order_id":"([^"]+)"[^{}]*?"stop_px":"([^"]+)"')
 
 
 @dataclass
@@ -76,6 +77,8 @@ class Books:
         """(invariant, what happened)."""
         self.pairs: dict[str, str] = {}
         """Stop's id to target's, of every linked pair that was sent."""
+        self.declared: dict[str, Decimal] = {}
+        """The tightest stop of each bracket that the journal holds a command for, sent or not."""
         self.decided_at: dict[str, Decimal | None] = {}
         """The tightest stop that had arrived when an order was decided on: it may wait behind others to be sent."""
         self._by_entry: dict[str, str] = {}
@@ -203,6 +206,12 @@ class Books:
 
     def is_durable(self, command: VenueCommand, records: list[Record]) -> bool:
         """Whether the journal on disk holds a command."""
+        self.read(records)
+        name = type(command).__name__
+        return all((name, client_id) in self._journalled for client_id in ids_of(command))
+
+    def read(self, records: list[Record]) -> None:
+        """Take in what the journal on disk holds by now."""
         while self._read < len(records):
             record = records[self._read]
             if record.kind == "command":
@@ -214,9 +223,17 @@ class Books:
                     position = self.of(client_id)
                     if position is not None:
                         self.decided_at.setdefault(client_id, position.tightest)
+                for found, px in _STOP_PX.findall(record.payload):
+                    self._declare(found.decode(), Decimal(px.decode()))
             self._read += 1
-        name = type(command).__name__
-        return all((name, client_id) in self._journalled for client_id in ids_of(command))
+
+    def _declare(self, client_id: str, stop_px: Decimal) -> None:
+        position = self.of(client_id)
+        if position is None or is_entry(client_id):
+            return
+        best = self.declared.get(position.bracket_id)
+        if best is None or (stop_px - best) * position.side.sign > 0:
+            self.declared[position.bracket_id] = stop_px
 
 
 def is_entry(client_order_id: str) -> bool:

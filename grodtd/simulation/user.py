@@ -92,9 +92,9 @@ class User:
         if kind is OrderType.LIMIT:
             bid, ask = street.sides()
             order = replace(order, limit_px=ask if street.side.sign > 0 else bid, time_in_force=TimeInForce.GTC)
-        self.enter_with(order, self._reading(street))
+        self.enter_with(order, self._reading(street), self._strategy())
 
-    def enter_with(self, order: NewOrder, reading: VolatilityReading) -> None:
+    def enter_with(self, order: NewOrder, reading: VolatilityReading, strategy: str) -> None:
         """Ask for protection of one order, and send it half a second later."""
         bracket_id = f"B{order.client_order_id.rpartition('-')[2]}"
         request = BracketRequested(
@@ -104,7 +104,7 @@ class User:
             order.quantity,
             entry_client_order_id=order.client_order_id,
             reading=reading,
-            strategy=self._strategy(),
+            strategy=strategy,
         )
         self.log(f"user enters {order.client_order_id} {order.side.value} {order.quantity} {order.symbol}")
         position = Position(bracket_id, order.client_order_id, order.side, order.symbol, request.strategy)

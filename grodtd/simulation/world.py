@@ -145,6 +145,7 @@ class World(Eyes):
         await asyncio.sleep(UNDERWAY_S)
         self.books.touched()
         views, unresolved = self._views()
+        self.books.read(self.disk.records)
         self.liveness.converged(views, unresolved)
         self.safety.check_commitments(even_disturbed=True)
         until = self.now_s + self.end_s
