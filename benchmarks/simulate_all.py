@@ -89,7 +89,7 @@ def main() -> int:
         caught = dict(pool.map(mutant, [m.name for m in MUTANTS]))
     lines += [
         (
-            f"{len(single)} single deaths (every write, commit and send of the scripted lives {', '.join(LIVES)} in each "
+            f"{len(single)} single deaths (every write, commit and send of the lives {', '.join(LIVES)} in each "
             "profile) and "
             f"{len(double)} double deaths (again 1 to 21 boundaries later): {len(broken)} violations."
         ),
