@@ -120,7 +120,7 @@ class Driver:
         `rules` is needed where a policy's exits are more than a stop and a target; `takes` may turn entries away.
         """
         self.reading = reading
-        self.rules = rules or Rules(RuleWatch(feed, calendar_of_bars(len(feed))), lambda _, __: None, lambda _: None)
+        self.rules = rules or Rules(RuleWatch(feed, calendar_of_bars(0)), lambda _, __: None, lambda _: None)
         self.feed, self.turn, self.instrument, self.model = feed, turn, instrument, model
         # Fees are ours to charge: at a base-fee venue the entry pays in units and the exit in money, long and short
         # alike, so that the two stay mirrors; the venue itself only knows buys and sells.

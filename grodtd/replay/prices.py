@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grodtd.domain.orders import Side
+from grodtd.replay.spill import empty
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -196,7 +197,8 @@ def covered_until(time_ns: Ints, interval_ns: int) -> Ints:
     >>> covered_until(np.array([0, 60, 100, 300]), 60).tolist()
     [60, 100, 160, 360]
     """
-    end: Ints = time_ns + np.int64(interval_ns)
+    end: Ints = empty(len(time_ns))
+    np.add(time_ns, np.int64(interval_ns), out=end)
     np.minimum(end[:-1], time_ns[1:], out=end[:-1])
     return end
 

