@@ -272,6 +272,13 @@ def test_a_market_off_the_tick_is_compared_exactly(book):
     assert touches(book, "99.989999999999999999") == [("A", STOP)]
 
 
+def test_a_market_between_two_levels_reaches_the_one_it_has_passed(book):
+    for name, side, touch, passed, ahead in (("A", LONG, STOP, 100, 99), ("B", SHORT, STOP, 99, 100)):
+        book.watch(f"{name} passed", side, touch, d(passed))
+        book.watch(f"{name} ahead", side, touch, d(ahead))
+    assert touches(book, "99.5") == [("A passed", STOP), ("B passed", STOP)]
+
+
 def test_arrays_may_be_in_ticks_that_are_no_power_of_ten(book):
     book.watch("A", LONG, STOP, d("99.75"))
     book.trail("B", LONG, d("0.5"), d("100"))
@@ -282,9 +289,9 @@ def test_arrays_may_be_in_ticks_that_are_no_power_of_ten(book):
 
 def test_arrays_go_on_where_a_quote_off_the_tick_has_lifted_a_trail(book):
     book.trail("A", LONG, d(5), d(100))
-    assert touches(book, "100.3") == []
-    bid = np.array([96, 95, 94])
-    assert book.first(bid, bid, d(1)) == (1, [("A", STOP)])  # 95.3 is the stop
+    assert touches(book, "103.3") == []
+    bid = np.array([99, 98, 94])
+    assert book.first(bid, bid, d(1)) == (1, [("A", STOP)])  # 98.3 is the stop
 
 
 def test_trails_that_have_seen_the_same_best_price_move_as_one(book):
@@ -310,6 +317,7 @@ def test_after_a_quote_the_book_knows_again_where_idle_begins(book):
     assert (book._longs.low, book._longs.high) == (101, 110)
     book.watch("far", LONG, STOP, None)
     touches(book, 112)
+    assert (book._longs.low, book._longs.high) == (103, 112)  # too near by now: nobody has looked
     touches(book, 103)
     assert (book._longs.low, book._longs.high) == (-d("Infinity"), 150)
 
