@@ -10,127 +10,19 @@ a quote on or off the tick is compared exactly, one by one or as an array.
 """
 
 from collections.abc import Iterator, Sequence
-from decimal import Context, Decimal
-from math import inf
+from decimal import Decimal
 
 from grodtd.domain.market import Quote
 from grodtd.domain.orders import Side
+from grodtd.execution.exit_side import ExitSide
 from grodtd.execution.oco_emulator import Touch
-from grodtd.execution.quote_scan import FAR, Heads, Ints, Scan, scan
-from grodtd.execution.trail_groups import Trail, TrailGroups
-from grodtd.execution.watch_heap import Heap, Watch, add, collect, pruned, top
+from grodtd.execution.quote_scan import FAR, Ints, Scan, scan
+from grodtd.execution.trail_groups import Trail
+from grodtd.execution.watch_heap import EXACT, Watch
 
 Touched = Sequence[tuple[str, Touch]]
 """Which brackets' levels a quote is at or through, and which level: stops before others, the older first."""
 _NOTHING: Touched = ()
-_EXACT = Context(prec=1000)
-"""Changes of unit lose no digit, whatever precision a program that embeds us has set."""
-_FEW = 64
-"""So many that were taken away may always lie about."""
-
-
-class _Exits:
-    """What one side waits for. Units are as a long sees them, a short's negated; `Decimal`s are market prices."""
-
-    def __init__(self, side: Side) -> None:
-        self.long = side is Side.BUY
-        self.stops: Heap = []
-        """By -level: the highest stop on top."""
-        self.targets: Heap = []
-        """By level: the lowest target, or price at which a stop moves, on top."""
-        self.trails = TrailGroups()
-        self.count = self.dead = 0
-        self.low = self.high = self.beyond = self.fixed = self.distance = Decimal(0)
-        """A price strictly between `low` and `high` reaches nothing and lifts nothing. A better one than `high`, short
-        of `beyond`, only lifts trails: the nearest stays `distance` behind it, and of all other stops the nearest is
-        `fixed`. Prices may lie too near to the market, never too far.
-        """
-        self.seen: Decimal | None = None
-        """The best price of late, which `trails` is still to be told."""
-        self.renew(0)
-
-    def add_stop(self, units: int, watch: Watch) -> None:
-        """Wait for one more stop at a level."""
-        add(self.stops, -units, watch)
-        px = watch.px
-        if self.long:
-            self.low, self.fixed = max(self.low, px), max(self.fixed, px)
-        else:
-            self.high, self.fixed = min(self.high, px), min(self.fixed, px)
-
-    def add_target(self, units: int, watch: Watch) -> None:
-        """Wait for one more target, or price to move at."""
-        add(self.targets, units, watch)
-        px = watch.px
-        if self.long:
-            self.high, self.beyond = min(self.high, px), min(self.beyond, px)
-        else:
-            self.low, self.beyond = max(self.low, px), max(self.beyond, px)
-
-    def removed(self, watch: Watch) -> None:
-        """Forget one; it lies about until it is met, or until half of what lies here was taken away."""
-        watch.alive = False
-        self.count -= 1
-        self.dead += 1
-        if isinstance(watch, Trail):
-            self.trails.removed(watch)
-        if self.dead > _FEW and self.dead > self.count:
-            self.prune()
-
-    def prune(self, factor: int = 1) -> None:
-        """Drop what was taken away, and count prices in units `factor` times as fine."""
-        self.stops, self.targets, self.dead = pruned(self.stops, factor), pruned(self.targets, factor), 0
-        self.trails.prune(factor)
-
-    def only_lifts(self, px: Decimal) -> bool:
-        """Tell whether all that a trusted price does is to lift trails, and if so let it: O(1), however many trail."""
-        if self.long:
-            if not (self.high <= px < self.beyond and px > self.low):
-                return False
-            stop = _EXACT.subtract(px, self.distance)
-            self.high, self.low = px, stop if stop > self.fixed else self.fixed
-        else:
-            if not (self.low >= px > self.beyond and px < self.high):
-                return False
-            stop = _EXACT.add(px, self.distance)
-            self.low, self.high = px, stop if stop < self.fixed else self.fixed
-        self.seen = px
-        return True
-
-    def reached(self, below: int, above: int, stops: list[Watch], others: list[Watch]) -> None:
-        """Collect what a price reaches; `below` and `above` are the units it lies between, or twice itself."""
-        collect(self.stops, -above, stops)
-        collect(self.targets, below, others)
-        if self.trails:
-            self.trails.lift(below)
-            self.trails.collect(above, stops)
-
-    def renew(self, decimals: int) -> None:
-        """Work out again which prices are idle, and which only lift trails; a unit is 10^-decimals."""
-        stop, target = top(self.stops), top(self.targets)
-        fixed = -stop if stop is not None else -inf
-        beyond = target if target is not None else inf
-        low, high = fixed, beyond
-        trails = self.trails.bounds()
-        if trails is not None:
-            fixed = max(fixed, trails.fixed)
-            low, high = max(fixed, trails.best - trails.distance), min(high, trails.best)
-            beyond = min(beyond, trails.joins)
-            self.distance = _EXACT.scaleb(Decimal(trails.distance), -decimals)
-        sign = 1 if self.long else -1
-        self.fixed, self.beyond, low_px, high_px = (
-            _EXACT.scaleb(Decimal(sign * units), -decimals) for units in (fixed, beyond, low, high)
-        )
-        self.low, self.high = (low_px, high_px) if self.long else (high_px, low_px)
-
-    def heads(self, step: int) -> Heads:
-        """What a walk over prices in units of `step` compares with."""
-        stop, target = top(self.stops), top(self.targets)
-        return Heads(
-            max(-stop // step, -FAR) if stop is not None else -FAR,
-            min(-(-target // step), FAR) if target is not None else FAR,
-            self.trails.as_arrays(step),
-        )
 
 
 class SymbolBook:
@@ -141,7 +33,7 @@ class SymbolBook:
         self._stops: dict[str, Watch] = {}
         self._targets: dict[str, Watch] = {}
         self._moves: dict[str, Watch] = {}
-        self._longs, self._shorts = _Exits(Side.BUY), _Exits(Side.SELL)
+        self._longs, self._shorts = ExitSide(Side.BUY), ExitSide(Side.SELL)
         self._arrivals = 0
         self._decimals = 0
         """One unit is 10^-decimals."""
@@ -195,7 +87,7 @@ class SymbolBook:
         if isinstance(watch, Trail):
             self._tell_seen(self._exits(watch.side))
             assert watch.group is not None
-            return _EXACT.scaleb(Decimal(watch.side.sign * (watch.group.best - watch.distance)), -self._decimals)
+            return EXACT.scaleb(Decimal(watch.side.sign * (watch.group.best - watch.distance)), -self._decimals)
         return watch.px if watch is not None else None
 
     def levels(self) -> Iterator[tuple[str, Side, Touch, Decimal]]:
@@ -210,7 +102,7 @@ class SymbolBook:
             return self._stops
         return self._targets if touch is Touch.TARGET else self._moves
 
-    def _put(self, watch: Watch) -> _Exits:
+    def _put(self, watch: Watch) -> ExitSide:
         self._of(watch.touch)[watch.bracket_id] = watch
         exits = self._exits(watch.side)
         exits.count += 1
@@ -220,7 +112,7 @@ class SymbolBook:
         del self._of(watch.touch)[watch.bracket_id]
         self._exits(watch.side).removed(watch)
 
-    def _exits(self, side: Side) -> _Exits:
+    def _exits(self, side: Side) -> ExitSide:
         return self._longs if side is Side.BUY else self._shorts
 
     def _next_arrival(self) -> int:
@@ -284,28 +176,28 @@ class SymbolBook:
 
     def _units(self, px: Decimal) -> int:
         """Return a price in units; one that is no whole number of them makes the unit finer."""
-        scaled = _EXACT.scaleb(px, self._decimals)
+        scaled = EXACT.scaleb(px, self._decimals)
         units = int(scaled)
         if units == scaled:
             return units
-        exponent = _EXACT.normalize(scaled).as_tuple().exponent
+        exponent = EXACT.normalize(scaled).as_tuple().exponent
         assert isinstance(exponent, int), f"{px} is no price"
         self._decimals -= exponent
         self._longs.prune(10**-exponent)
         self._shorts.prune(10**-exponent)
-        return int(_EXACT.scaleb(px, self._decimals))
+        return int(EXACT.scaleb(px, self._decimals))
 
-    def _between(self, px: Decimal, exits: _Exits) -> tuple[int, int]:
+    def _between(self, px: Decimal, exits: ExitSide) -> tuple[int, int]:
         """Return the units a market price > 0 lies between; trails need it exactly, levels do not."""
         if exits.trails:
             self._tell_seen(exits)
             units = self._units(px)
             return units, units
-        scaled = _EXACT.scaleb(px, self._decimals)
+        scaled = EXACT.scaleb(px, self._decimals)
         units = int(scaled)
         return units, units if units == scaled else units + 1
 
-    def _tell_seen(self, exits: _Exits) -> None:
+    def _tell_seen(self, exits: ExitSide) -> None:
         """Tell trails the best price they have not been told; it only lifts those that run, so no order is lost."""
         if exits.seen is not None:
             seen, exits.seen = self._units(exits.seen), None

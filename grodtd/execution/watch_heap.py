@@ -5,10 +5,13 @@ from below on either side. Prices are whole units of the book that holds the hea
 """
 
 import heapq
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from grodtd.domain.orders import Side
 from grodtd.execution.oco_emulator import Touch
+
+EXACT = Context(prec=1000)
+"""Changes between prices and units lose no digit, whatever precision a program that embeds us has set."""
 
 
 class Watch:

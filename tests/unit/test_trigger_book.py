@@ -294,6 +294,13 @@ def test_arrays_go_on_where_a_quote_off_the_tick_has_lifted_a_trail(book):
     assert book.first(bid, bid, d(1)) == (1, [("A", STOP)])  # 98.3 is the stop
 
 
+@pytest.mark.parametrize("look", [scan, walk])
+def test_a_high_of_long_ago_is_not_forgotten(book, look):
+    book.trail("A", LONG, d(40), d(100))
+    bid = np.array([200] + [170] * 9999 + [160])
+    assert book.first(bid, bid, d(1), look) == (10_000, [("A", STOP)])
+
+
 def test_trails_that_have_seen_the_same_best_price_move_as_one(book):
     """A thousand of them: a new high is one number, and those that began lower have joined."""
     for i in range(1000):
