@@ -38,7 +38,7 @@ tables: $(STAMP) ## print the transition tables and draw their diagrams
 	$(BIN)/python -m grodtd.tables
 
 bench: $(STAMP) ## the benchmarks, each with the figure to beat beside it
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.run_all
 
 simulate: $(STAMP) ## the whole system in a seeded, faulty world
 	$(BIN)/python -m benchmarks.simulate_all

@@ -1,17 +1,8 @@
-"""`make bench`: every benchmark, one after the other. Each can be run alone: python -m benchmarks.NAME."""
+"""`python -m benchmarks` is `python -m benchmarks.run_all`."""
 
-import importlib
 import sys
 
-NAMES = ("replay_engine", "kernels", "sweep", "journal", "recovery", "latency")
-
-
-def main() -> int:
-    """Run all, or the ones named."""
-    for name in sys.argv[1:] or NAMES:
-        importlib.import_module(f"benchmarks.{name}").main()
-    return 0
-
+from benchmarks.run_all import main
 
 if __name__ == "__main__":
     sys.exit(main())

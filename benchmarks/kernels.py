@@ -1,19 +1,18 @@
 """Exits only, by compiled loops: 10,000 entries on 1,000,000 bars. Entries a second; CPU seconds of this process.
 
-Held against vectorbt's figure in the design's table (137,000 entries/s with ATR and arrays given, run there with
-`../shared/peers/b2_vbt.py`), and, for wide stops, against a plain scan in the same run: what grows with the hold.
+Held against vectorbt on the same prices and entries, ATR and arrays given to it, by the faster of its two ways; for
+wide stops, against a plain scan in the same run: what grows with the hold.
 """
 
 import statistics
-import time
-from collections.abc import Callable
 from decimal import Decimal
 
 import numba
 import numpy as np
 
+from benchmarks import peers
 from benchmarks.market import BARS, ENTRIES, TICK, market, places
-from benchmarks.printing import Row, show
+from benchmarks.printing import median_row, peak_mb, rates, show
 from grodtd.domain.orders import Side
 from grodtd.domain.policy import AtrPolicy
 from grodtd.replay import kernels_loops as loops
@@ -23,8 +22,9 @@ from grodtd.replay.sweep_walk import Ground, stops_of
 from grodtd.replay.volatility import atr_series
 from grodtd.venue.bar_matching import FillModel
 
-VECTORBT, GOAL_GIVEN, GOAL_WHOLE, GOAL_WIDE = 137_000, 20 * 137_000, 6 * 137_000, 500_000
 ROUNDS = 9
+LEVELS = ((0.7, 1.0), (2.0, 1.5), (8.0, 2.0), (20.0, 3.0), (50.0, 3.0), (100.0, 3.0))
+"""Multiples of ATR to the stop and of that to the target: from narrow to wide."""
 MODEL = FillModel.PESSIMISTIC
 
 
@@ -36,17 +36,6 @@ def _scan(high, low, entry, stop, target, out):  # type: ignore[no-untyped-def] 
             if low[i] <= stop[k] or high[i] >= target[k]:
                 out[k] = i
                 break
-
-
-def rates(work: Callable[[], object], units: int = ENTRIES, rounds: int = ROUNDS) -> list[float]:
-    """Units a CPU second, over several rounds; the first is thrown away."""
-    work()
-    found = []
-    for _ in range(rounds):
-        began = time.process_time()
-        work()
-        found.append(units / (time.process_time() - began))
-    return found
 
 
 def main() -> None:
@@ -61,7 +50,7 @@ def main() -> None:
         return stop, np.ceil(px + ratio * (px - stop)).astype(np.int64)
 
     stop, target = levels(2.0, 1.5)
-    given = rates(lambda: fixed_exits(prices, entry, stop, target, MODEL))
+    given = rates(lambda: fixed_exits(prices, entry, stop, target, MODEL), ENTRIES, ROUNDS)
 
     def whole() -> None:
         fresh, known = walks(Feed.of_bars(bars)), atr_series(bars, AtrPolicy(), 0)
@@ -69,18 +58,19 @@ def main() -> None:
         stop = stops_of(ground, fresh, Decimal(2), AtrPolicy(), TICK)
         fixed_exits(fresh.of(Side.BUY), entry, stop, px - (-3 * (px - stop) // 2), MODEL)  # ratio 1.5, rounded away
 
-    job = rates(whole)
+    job = rates(whole, ENTRIES, ROUNDS)
+    peer = peers.best(peers.VECTORBT_ENTRIES, peers.VECTORBT_EXITS)
+    theirs = {"unit": "entries/s", "against": peer.per_s, "against_what": peer.said}
     rows = [
-        Row("ATR and arrays given", statistics.median(given), "entries/s", VECTORBT, "vectorbt (table)", given),
-        Row("  the goal, 20 x vectorbt", statistics.median(given), "entries/s", GOAL_GIVEN, "goal", given),
-        Row("whole job: ATR, index, exits", statistics.median(job), "entries/s", GOAL_WHOLE, "6 x vectorbt", job),
+        median_row("ATR and arrays given", given, **theirs, goal="exits"),
+        median_row("whole job: ATR, index, exits", job, **theirs, goal="exits-whole"),
     ]
     scanned = np.empty(ENTRIES, dtype=np.int64)
-    for multiplier, ratio in ((0.7, 1.0), (2.0, 1.5), (8.0, 2.0), (20.0, 3.0), (50.0, 3.0), (100.0, 3.0)):
+    for multiplier, ratio in LEVELS:
         stop, target = levels(multiplier, ratio)
         found = fixed_exits(prices, entry, stop, target, MODEL)
         hold = float(np.where(found.at >= 0, found.at - entry, BARS - entry).mean())
-        ours = rates(lambda s=stop, t=target: fixed_exits(prices, entry, s, t, MODEL))  # type: ignore[misc]
+        ours = rates(lambda s=stop, t=target: fixed_exits(prices, entry, s, t, MODEL), ENTRIES, ROUNDS)  # type: ignore[misc]
         some = slice(0, ENTRIES, 1 if hold < 10_000 else 20)
         plain = rates(
             lambda s=stop[some], t=target[some], e=entry[some]: _scan(  # type: ignore[misc]
@@ -89,11 +79,13 @@ def main() -> None:
             len(entry[some]),
             3,
         )
-        rows.append(
-            Row(f"mean hold {hold:,.0f} bars", statistics.median(ours), "entries/s", statistics.median(plain),
-                "plain scan", ours)
-        )  # fmt: skip
-    rows.append(Row("  the goal for wide stops", rows[-1].value, "entries/s", GOAL_WIDE, "goal", []))
+        what, place = f"mean hold {hold:,.0f} bars", {"series": "holds/indexed", "x": hold, "memory_mb": peak_mb()}
+        wide = "exits-wide" if multiplier == LEVELS[-1][0] else ""
+        scan = statistics.median(plain)
+        rows += [
+            median_row(what, ours, "entries/s", against=scan, against_what="plain scan", goal=wide, **place),
+            median_row("  plain scan", plain, "entries/s", **{**place, "series": "holds/plain scan"}),
+        ]
     show("exits only (1M bars, 10,000 entries, one core)", rows)
 
 

@@ -16,20 +16,20 @@ TICK = Decimal("0.001")
 
 
 def market(count: int = BARS) -> Bars:
-    """Bars in ticks of 0.001."""
+    """The first `count` bars, in ticks of 0.001: the very prices of the peers' scripts."""
     rng = np.random.default_rng(7)
-    close = 100.0 * np.exp(np.cumsum(rng.normal(0, 2e-4, count)))
+    close = 100.0 * np.exp(np.cumsum(rng.normal(0, 2e-4, BARS)))
     opened = np.concatenate(([100.0], close[:-1]))
-    high = np.maximum(opened, close) * (1 + np.abs(rng.normal(0, 1e-4, count)))
-    low = np.minimum(opened, close) * (1 - np.abs(rng.normal(0, 1e-4, count)))
-    ticks = [np.round(prices * 1000).astype(np.int64) for prices in (opened, high, low, close)]
+    high = np.maximum(opened, close) * (1 + np.abs(rng.normal(0, 1e-4, BARS)))
+    low = np.minimum(opened, close) * (1 - np.abs(rng.normal(0, 1e-4, BARS)))
+    ticks = [np.round(prices[:count] * 1000).astype(np.int64) for prices in (opened, high, low, close)]
     sides = Ohlc(ticks[0], np.maximum.reduce(ticks), np.minimum.reduce(ticks), ticks[3])
     time_ns = np.arange(count, dtype=np.int64) * MINUTE_NS
     return bars_of("X", time_ns, sides, unit=TICK, interval_ns=MINUTE_NS)
 
 
-def places(count: int = ENTRIES, bars: int = BARS) -> Ints:
-    """Bars entries happen in, spread evenly and at random within their stretch, int64[count]."""
-    stretch = (bars - 50) // count
-    places: Ints = 50 + np.arange(count) * stretch + np.random.default_rng(11).integers(0, stretch // 2, count)
-    return places
+def places(bars: int = BARS) -> Ints:
+    """Bars entries happen in, spread evenly and at random within their stretch; those in the first `bars`, int64[n]."""
+    stretch = (BARS - 50) // ENTRIES
+    at: Ints = 50 + np.arange(ENTRIES) * stretch + np.random.default_rng(11).integers(0, stretch // 2, ENTRIES)
+    return at[at < bars - 1]
