@@ -11,10 +11,8 @@ def walk(bid: Ints, ask: Ints, long: Heads, short: Heads) -> int:
 
     Its own file, which calls nothing compiled: what is kept on disk is renewed when this file changes.
     """
-    trails, best, lifted = long.trails, -FAR, 0
-    stop = max(long.stop, trails.fixed[0])
-    short_trails, short_best, short_lifted = short.trails, -FAR, 0
-    short_stop = max(short.stop, short_trails.fixed[0])
+    trails, best, lifted, stop = long.trails, -FAR, 0, long.stop  # where stops trail, the first price works it out
+    short_trails, short_best, short_lifted, short_stop = short.trails, -FAR, 0, short.stop
     groups, short_groups = len(trails.best), len(short_trails.best)
     for at in range(len(bid)):
         px, short_px = bid[at], -ask[at]
