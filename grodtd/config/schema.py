@@ -197,6 +197,14 @@ class Atr(Block):
         ge=1,
         le=1_000,
     )
+    min_stop_percentage: Number = key(
+        ATR.min_stop_percentage,
+        "Least distance of a computed stop, before rounding: after hours without trades an ATR may be next to nothing, "
+        "and any move then a multiple of the risk. 0: off.",
+        "fraction of the entry price",
+        ge=0,
+        lt=1,
+    )
     interval: Duration = key(
         format_duration(ATR.interval_s),
         "Length of the live bars the ATR is taken from; a replay uses the length of its file's bars.",

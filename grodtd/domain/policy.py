@@ -85,6 +85,8 @@ class AtrPolicy(msgspec.Struct, frozen=True):
     """A hole of more than this many bars among those the ATR needs makes it unusable; None: off."""
     min_stop_ticks: int = 1
     """Ticks to the losing side when a computed stop rounds onto the entry."""
+    min_stop_percentage: Decimal = ZERO
+    """A computed stop is at least this fraction of the entry price away, before rounding; 0: any distance will do."""
     interval_s: int = 3600
     """Length of live bars, seconds; replay uses the file's."""
 

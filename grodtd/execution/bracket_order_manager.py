@@ -466,14 +466,16 @@ def _plan(step: Step, bracket: Bracket, terms: Terms) -> Bracket:
         reading=None,
         stop_retry_at_ns=None,
     )
+    atr = terms.policy.atr
     step.tell(
         NoteKind.LEVELS_SET,
         entry_px=px,
         stop_px=levels.stop_px,
         target_px=levels.target_px,
         atr_px=levels.atr_px,
-        multiplier=None if levels.stop_given or levels.fallback else terms.policy.atr.multiplier,
-        fallback_percentage=terms.policy.atr.fallback_percentage if levels.fallback else None,
+        multiplier=None if levels.stop_given or levels.fallback or decision.is_least else atr.multiplier,
+        fallback_percentage=atr.fallback_percentage if levels.fallback and not decision.is_least else None,
+        min_stop_percentage=atr.min_stop_percentage if decision.is_least else None,
         stop_distance_px=decision.stop_distance_px,
         risk_px=levels.risk,
         ratio=levels.ratio,

@@ -29,11 +29,13 @@ class LevelsDecision(msgspec.Struct, frozen=True):
     ratio: RatioDecision | None
     """How the ratio was decided; None where the target was given."""
     stop_distance_px: Decimal
-    """|entry - stop| before any rounding: multiplier x ATR, the fallback, or the given distance."""
+    """|entry - stop| before any rounding: multiplier x ATR, the fallback, the least, or the given distance."""
     remarks: tuple[str, ...] = ()
     """All that the bracket must say aloud, the ratio's remarks included; empty when all went to plan."""
     stop_is_hit: bool = False
     """The stop is at the entry or on its winning side: it counts as hit, so leave at once."""
+    is_least: bool = False
+    """The stop's distance is `min_stop_percentage`: what was computed is less."""
 
 
 def plan_levels(
@@ -48,9 +50,10 @@ def plan_levels(
     """Work out stop and target of a fill. Always answers: a fill is protected, or it is exited.
 
     Stop: as given, else `multiplier` x ATR away, else (no usable ATR) `fallback_percentage` of the entry
-    away. Target: as given, else the policy's ratio x the stop's actual distance after rounding; none when the
-    stop counts as hit. A given level that is no price (NaN, or not above zero) is left out, and said; a target on
-    the losing side is one that is reached already, and said, too.
+    away; what is computed is at least `min_stop_percentage` of the entry. Target: as given, else the policy's
+    ratio x the stop's actual distance after rounding; none when the stop counts as hit. A given level that is
+    no price (NaN, or not above zero) is left out, and said; a target on the losing side is one that is reached
+    already, and said, too.
 
     >>> reading = VolatilityReading(atr_px=Decimal("1.23"), close_px=Decimal(100))
     >>> stock = Instrument("X", tick_size=Decimal("0.05"))
@@ -69,8 +72,14 @@ def plan_levels(
     atr_px = reading.atr_px
     if atr_px is not None and not (atr_px.is_finite() and atr_px > 0):
         atr_px = None
+    is_least = False
     if given_stop_px is None:
         distance = _stop_distance(entry_px, atr_px, reading, policy.atr, remarks)
+        least = policy.atr.min_stop_percentage * abs(entry_px)
+        if distance < least:
+            share = plain(policy.atr.min_stop_percentage)
+            remarks.append(f"a stop {plain(distance)} away is too near: min_stop_percentage {share}, {plain(least)}")
+            distance, is_least = least, True
         stop_px = _computed_stop(side, entry_px, distance, policy.atr.min_stop_ticks, tick, remarks)
     else:
         distance = abs(entry_px - given_stop_px)
@@ -96,7 +105,7 @@ def plan_levels(
         stop_given=given_stop_px is not None,
         target_given=given_target_px is not None,
     )
-    return LevelsDecision(levels, decision, distance, tuple(remarks), is_hit)
+    return LevelsDecision(levels, decision, distance, tuple(remarks), is_hit, is_least)
 
 
 def check_given(side: Side, entry_px: Decimal, stop_px: Decimal | None, target_px: Decimal | None) -> None:

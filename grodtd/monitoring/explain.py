@@ -211,6 +211,11 @@ def _levels(data: Data) -> str:
     if "multiplier" in data and "atr_px" in data:
         how = f"ATR {data['atr_px']} x {data['multiplier']} = {data['stop_distance_px']} from the entry"
         how += f", rounded to the tick towards the entry: stop {data['stop_px']}"
+    elif "min_stop_percentage" in data:
+        share = plain(Decimal(data["min_stop_percentage"]) * 100)
+        how = (
+            f"the least distance, {share} % = {data['stop_distance_px']} (min_stop_percentage): stop {data['stop_px']}"
+        )
     elif "fallback_percentage" in data:
         share = plain(Decimal(data["fallback_percentage"]) * 100)
         how = f"no usable ATR, so the fallback of {share} % = {data['stop_distance_px']}: stop {data['stop_px']}"

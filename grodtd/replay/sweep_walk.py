@@ -18,7 +18,7 @@ from grodtd.execution.levels import plan_levels
 from grodtd.replay import kernels_loops as loops
 from grodtd.replay.driver import Entry
 from grodtd.replay.kernels import MODELS, UncoveredError, Walks, walks
-from grodtd.replay.kernels_replay import why_not
+from grodtd.replay.kernels_replay import holding, why_not
 from grodtd.replay.prices import Floats, Ints
 from grodtd.replay.run import Inputs
 from grodtd.replay.volatility import AtrSeries
@@ -81,6 +81,9 @@ def shares_a_walk(inputs: Inputs) -> str | None:
         return "its ratio follows the market, or differs between strategies"
     if len({policy.atr for policy in policies}) > 1:
         return "its strategies measure stops differently"
+    instrument = inputs.instrument
+    if instrument.min_notional or any(holding(entry, instrument).sold != entry.quantity for entry in inputs.entries):
+        return "something of an entry may stay unsold (fee_asset base, lot_size, min_notional)"
     return None
 
 
@@ -155,6 +158,10 @@ def stops_of(ground: Ground, over: Walks, multiplier: Decimal, policy: AtrPolicy
         atr_px = ground.series.reading(int(ground.bar[at])).atr_px
         exact = policy.fallback_percentage * abs(int(ground.px[at])) * unit if atr_px is None else multiplier * atr_px
         floored[at] = int(exact / unit)
+    if policy.min_stop_percentage:
+        share, of = policy.min_stop_percentage.as_integer_ratio()
+        least = [abs(px) * share // of for px in ground.px.tolist()]  # Python's own integers: no product is too large
+        floored = np.maximum(floored, np.array(least, dtype=np.int64))
     stop: Ints = -((floored - ground.px) // step) * step
     stop = np.where(stop >= ground.px, stop - max(policy.min_stop_ticks, 1) * step, stop)
     if ground.side is Side.BUY:

@@ -52,7 +52,7 @@ ATR = "trade_exit:\n  atr:\n    {}\n"
             ATR.format("colour: red"),
             (
                 "3: trade_exit.atr.colour: unknown key; known keys here: period, multiplier, method, "
-                "fallback_percentage, max_gap_bars, min_stop_ticks, interval"
+                "fallback_percentage, max_gap_bars, min_stop_ticks, min_stop_percentage, interval"
             ),
         ),
         (ATR.format("period: -3"), f"3: trade_exit.atr.period: -3 is not allowed; allowed: {WHOLE}"),
@@ -110,7 +110,7 @@ ATR = "trade_exit:\n  atr:\n    {}\n"
             "trade_exit:\n  atr: 14\n",
             (
                 "2: trade_exit.atr: 14 is not allowed; allowed: a block of keys (period, multiplier, method, "
-                "fallback_percentage, max_gap_bars, min_stop_ticks, interval)"
+                "fallback_percentage, max_gap_bars, min_stop_ticks, min_stop_percentage, interval)"
             ),
         ),
         (

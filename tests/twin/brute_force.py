@@ -30,7 +30,7 @@ Levels
   H  Given levels are rounded like computed ones (stop towards the entry, target away), being levels.
   I  The wrong-side test looks at the price as given. A stop given on the right side that would round onto
      the entry, or past it, is the first tick on the losing side; `min_stop_ticks` is for computed stops
-     (the fallback's included).
+     (the fallback's included), and so is `min_stop_percentage`, which comes before any rounding.
   J  A bracket with a wrong-side stop has no risk to measure by: r_multiple, mae_r and mfe_r are empty, and
      so is a target that was not given; `ratio` is still the policy's. On the last bar it is `open` like any
      other.
@@ -175,6 +175,7 @@ class TwinConfig:
     fallback_percentage: Decimal = Decimal("0.02")
     max_gap_bars: int | None = None
     min_stop_ticks: int = 1
+    min_stop_percentage: Decimal = Decimal(0)
     strategy: str = "fixed_ratio"
     base_ratio: Decimal = Decimal("1.5")
     min_ratio: Decimal = Decimal(1)
@@ -345,6 +346,7 @@ def initial_levels(
     else:
         fallback = atr is None
         distance = entry_price * config.fallback_percentage if atr is None else config.multiplier * atr
+        distance = max(distance, entry_price * config.min_stop_percentage)
         stop = rounded(entry_price - distance if long else entry_price + distance, config.tick)
         shift = config.min_stop_ticks * config.tick
         wrong_side = False

@@ -122,6 +122,7 @@ def write_config(folder, symbol: str, config: TwinConfig):
         "fallback_percentage": config.fallback_percentage,
         "max_gap_bars": config.max_gap_bars,
         "min_stop_ticks": config.min_stop_ticks,
+        "min_stop_percentage": config.min_stop_percentage,
     }
     instrument = {
         "calendar": config.calendar,

@@ -43,6 +43,7 @@ class Scenario:
 def random_config(rng: Random, symbol: str) -> TwinConfig:
     """Return a policy and an instrument; most are ordinary, each odd thing comes often enough."""
     low, high = rng.choice([("0.1", "10"), ("1", "3"), ("1.5", "2")])
+    least = Random(f"least {rng.getstate()}").choice(["0", "0", "0", "0.004", "0.03"])  # the other draws stay theirs
     base = rng.choice([ratio for ratio in RATIOS if Decimal(low) <= Decimal(ratio) <= Decimal(high)])
     return TwinConfig(
         period=rng.choice([1, 2, 3, 5, 7, 14]),
@@ -51,6 +52,7 @@ def random_config(rng: Random, symbol: str) -> TwinConfig:
         fallback_percentage=Decimal(rng.choice(["0.02", "0.005", "0.0333"])),
         max_gap_bars=rng.choice([None, None, 0, 1, 3]),
         min_stop_ticks=rng.choice([1, 1, 2, 5]),
+        min_stop_percentage=Decimal(least),
         strategy=rng.choice(["fixed_ratio", "fixed_ratio", "market_condition", "volatility_based", "adaptive_ratio"]),
         base_ratio=Decimal(base),
         min_ratio=Decimal(low),

@@ -101,11 +101,12 @@ class Reading:
     hundredths=st.integers(0, 5_000),
     multiplier=st.sampled_from([Decimal(text) for text in ("0.5", "1", "1.1", "2.75", "3")]),
     min_ticks=st.sampled_from([1, 3]),
+    least=st.sampled_from([Decimal(text) for text in ("0", "0.0033", "0.05", "0.333333333333333333")]),
 )
-def test_stops_over_arrays_stand_on_the_engines_tick(side, entry, ticks, hundredths, multiplier, min_ticks):
+def test_stops_over_arrays_stand_on_the_engines_tick(side, entry, ticks, hundredths, multiplier, min_ticks, least):
     """ATRs of whole hundredths, a float64's breadth too small: taken as they are, their stops are a tick off."""
     atr_px = Decimal(hundredths) / 100 or None
-    policy = AtrPolicy(multiplier=multiplier, min_stop_ticks=min_ticks)
+    policy = AtrPolicy(multiplier=multiplier, min_stop_ticks=min_ticks, min_stop_percentage=least)
     tick, one = ticks * UNIT, np.array([entry * side.sign])
     known = np.array([float("nan") if atr_px is None else np.nextafter(float(hundredths), 0.0)])
     never = np.array([loops.NEVER])

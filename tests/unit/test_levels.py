@@ -76,6 +76,28 @@ def test_without_an_atr_the_stop_is_a_percentage_away_on_either_side(what, side,
     assert decision.remarks == ("no ATR (not enough bars: have 3, need 15): the stop is fallback_percentage 0.02 away",)
 
 
+@pytest.mark.parametrize(
+    ("what", "side", "atr", "stop", "target", "lifted"),
+    [
+        ("next to nothing is half a per cent", LONG, "0.004", "99.50", "100.75", True),
+        ("for a short, too", SHORT, "0.004", "100.50", "99.25", True),
+        ("just as near needs no help", LONG, "0.25", "99.50", "100.75", False),
+        ("farther stays farther", LONG, "1.25", "97.50", "103.75", False),
+    ],
+)
+def test_a_computed_stop_keeps_the_least_distance(what, side, atr, stop, target, lifted):
+    decision = plan(side, "100", atr, min_stop_percentage=d("0.005"))
+    assert (decision.levels.stop_px, decision.levels.target_px) == (d(stop), d(target))
+    assert decision.is_least is lifted
+    words = ("a stop 0.008 away is too near: min_stop_percentage 0.005, 0.5",) if lifted else ()
+    assert decision.remarks == words
+
+
+def test_the_least_distance_is_the_fallbacks_least_too_and_no_given_stops():
+    assert plan(LONG, "100", fallback_percentage=d("0.001"), min_stop_percentage=d("0.005")).levels.stop_px == d("99.5")
+    assert plan(LONG, "100", "1", stop="99.99", min_stop_percentage=d("0.005")).levels.stop_px == d("99.99")
+
+
 @pytest.mark.parametrize("atr", ["0", "-1", "NaN", "Infinity"])
 def test_an_atr_that_is_no_distance_is_no_atr(atr):
     decision = plan(LONG, "250", atr)
