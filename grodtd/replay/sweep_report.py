@@ -169,7 +169,7 @@ def _map(swept: Swept, title: str, says: str, measure: Measured, even: float, di
         rows.append(row)
     most = max(numbers, default=0.0) or 1.0
     columns = "".join(f"<th>{escaped(shown(value))}</th>" for value in grid.axes[across].values)
-    left = escaped(grid.axes[down].name) if down is not None else ""
+    names = f"{grid.axes[across].name} →" + (f"  {grid.axes[down].name} ↓" if down is not None else "")
     body = ""
     for y, row in enumerate(rows):
         name = escaped(shown(grid.axes[down].values[y])) if down is not None else ""
@@ -183,9 +183,8 @@ def _map(swept: Swept, title: str, says: str, measure: Measured, even: float, di
     note = f"{says} The best setting is framed." + (f" Held: {', '.join(others)}." if others else "")
     return (
         f'<section class="panel"><h2>{escaped(title)}</h2><p class="note">{escaped(note)}</p>'
-        f'<div class="scroll" tabindex="0" role="group" aria-label="{escaped(title)}"><table class="heat"><thead>'
-        f'<tr><th class="axis">{left}</th><th class="axis" colspan="{len(rows[0])}">{escaped(grid.axes[across].name)}'
-        f"</th></tr><tr><th></th>{columns}</tr></thead><tbody>{body}</tbody></table></div></section>"
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{escaped(title)}"><table class="heat"><caption>'
+        f"{escaped(names)}</caption><thead><tr><th></th>{columns}</tr></thead><tbody>{body}</tbody></table></div></section>"
     )
 
 
@@ -218,7 +217,7 @@ def _axes(swept: Swept) -> str:
 
 def _assumptions() -> str:
     said = (
-        "Every setting is the replay `grodtd replay` would give with it; each entry is followed to its own exit.",
+        "Every setting is what grodtd replay would give with it; each entry is followed to its own exit.",
         f"Settings with fewer than {FEWEST} closed trades are not ranked.",
         (
             "Intervals are BCa bootstrap intervals over blocks as long as trades overlap, of one setting at a time: "

@@ -16,8 +16,12 @@ LINES = 5
 
 
 def figure(value: float | None, digits: int = 3) -> str:
-    """Write a figure, or a dash where there is none."""
-    return NONE if value is None else f"{value:,.{digits}f}"
+    """Write a figure, or a dash where there is none; never a negative zero.
+
+    >>> figure(-0.0004), figure(1234.5, 1)
+    ('0.000', '1,234.5')
+    """
+    return NONE if value is None else f"{value:z,.{digits}f}"
 
 
 def between(found: Interval | None, digits: int = 3) -> str:
