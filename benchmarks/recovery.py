@@ -43,8 +43,8 @@ from grodtd.venue.venue import SimulatedVenue
 
 ROUNDS = 3
 GOALS_S = {100: 1.0, 1_000: 5.0, 10_000: 30.0}
-LONG, LONG_RECORDS = 10_000, 1_000_000
-"""So many brackets stand at the end of a journal of so many records: reports of trades that ended long ago."""
+LONG, LONG_RECORDS, LONG_S = 10_000, 1_000_000, 5.0
+"""So many brackets at the end of a journal of so many records, most of trades that ended long ago; from a snapshot."""
 SYMBOLS = [f"S{n:02d}" for n in range(50)]
 POLICY = Policy(bracket_orders=BracketOrdersPolicy(max_active_brackets=1_000_000))
 GONE = OrderStatus.CANCELED
@@ -204,9 +204,9 @@ def measured(folder: Path, brackets: int) -> tuple[list[Row], int]:
         goal = "restart" if long and what == "snapshot" else ""
         rows.append(
             Row(
-                f"{brackets:,} open, {what}, {number(account.turn.sequence)} records", took.whole_s, "s", limit,
-                "limit", [one.whole_s for one in rounds], goal=goal, series=f"restart/{what}", x=brackets,
-                memory_mb=peak_mb(),
+                f"{brackets:,} open, {what}, {number(account.turn.sequence)} records", took.whole_s, "s",
+                LONG_S if goal else limit, "limit", [one.whole_s for one in rounds], goal=goal,
+                series=f"restart/{what}", x=brackets, memory_mb=peak_mb(),
             )
         )  # fmt: skip
     held, peak = memory_mib(account.path)

@@ -35,6 +35,8 @@ NAMES = (
 )
 """In order. One whose module is not there is passed over; a goal of its own is then told as not measured."""
 TIMEOUT_S = 400
+BUSY = 0.2
+"""Cores used by others from which on a run does not count as quiet."""
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 LIBRARIES = ("numpy", "numba", "msgspec", "polars", "SQLAlchemy", "TA-Lib")
 
@@ -50,7 +52,7 @@ def main() -> int:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
     if not args.no_peers and (why := peers.install()):
         print(f"{why}: held against the design's table where a peer is missing", flush=True)
-    began, load = time.perf_counter(), os.getloadavg()[0]
+    began, busy = time.perf_counter(), others_s()
     runs = [run_one(name) for name in args.names or NAMES if importlib.util.find_spec(f"benchmarks.{name}")]
     seconds = time.perf_counter() - began
     for goal in GOALS:
@@ -58,7 +60,8 @@ def main() -> int:
         if row is not None:
             print(f"{'reached' if goal.reached(row) else 'MISSED ':8} {goal.work}: {goal.words}")
     if not args.names:
-        RESULTS.write_text(write(runs, about(load, seconds)), encoding="utf-8")
+        others = None if busy is None else ((others_s() or 0) - busy) / seconds
+        RESULTS.write_text(write(runs, about(others, seconds)), encoding="utf-8")
         plots.draw(points(runs))
         print(f"{seconds:.0f} s; written to {RESULTS}")
     return int(any(run.failed for run in runs))
@@ -82,16 +85,39 @@ def run_one(name: str) -> Run:
         return Run(name, kept(rows), time.perf_counter() - began, failed)
 
 
-def about(load: float, seconds: float) -> dict[str, str]:
+def about(others: float | None, seconds: float) -> dict[str, str]:
     """Say what this was measured on."""
     return {
         "machine": f"{processor()}, {os.cpu_count()} cores, {memory_gb():.0f} GB; {platform.system()}",
-        "other load at the start": f"{load:.1f} (1-minute average)",
+        "other programs meanwhile": quiet(others),
         "Python": f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}",
         "libraries": ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES),
         "peers": peers.versions(),
         "took": f"{seconds:.0f} s",
     }
+
+
+def others_s() -> float | None:
+    """CPU seconds all other programs of this machine have used since it started; None where nobody says."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return None
+    user, nice, system, _, _, irq, softirq, steal, *_ = map(int, stat.read_text(encoding="ascii").split()[1:11])
+    used = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    ours = os.times()
+    return used - ours.user - ours.system - ours.children_user - ours.children_system
+
+
+def quiet(others: float | None) -> str:
+    """Say how far figures by the clock can be trusted.
+
+    >>> quiet(0.05)
+    'used 0.1 cores'
+    """
+    if others is None:
+        return "not known"
+    said = f"used {others:.1f} cores"
+    return said if others < BUSY else f"{said}: **not a quiet machine, its figures by the clock are too low**"
 
 
 def processor() -> str:
