@@ -7,6 +7,9 @@ costs, the engine itself with brackets that watch their target, and the memory e
 """
 
 import gc
+import itertools
+import statistics
+import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -66,9 +69,9 @@ def rising(count: int) -> Ints:
     return 10_000 + np.arange(count)
 
 
-def in_batches(book: SymbolBook, markets: list[Ints], scan: Scan) -> list[float]:
-    """Quotes a second, handed over as arrays of `BATCH`; a market a round, one more before."""
-    rounds = iter(markets)
+def in_batches(book: SymbolBook, markets: list[Ints], scan: Scan) -> Callable[[], None]:
+    """Hand a market over as arrays of `BATCH`, the next market each time this is done."""
+    rounds = itertools.cycle(markets)
 
     def take() -> None:
         market = next(rounds)
@@ -78,18 +81,29 @@ def in_batches(book: SymbolBook, markets: list[Ints], scan: Scan) -> list[float]
             assert index == len(part)
             assert not touched
 
-    return rates(take, len(markets[0]), ROUNDS)
+    return take
 
 
-def alone(take: Callable[[Quote], object], markets: list[Ints]) -> list[float]:
-    """Quotes a second, one by one."""
-    rounds = iter([[quote(int(ticks)) for ticks in market] for market in markets])
+def alone(take: Callable[[Quote], object], markets: list[Ints]) -> Callable[[], None]:
+    """Hand a market over quote by quote, the next market each time this is done."""
+    rounds = itertools.cycle([[quote(int(ticks)) for ticks in market] for market in markets])
 
     def hear() -> None:
         for each in next(rounds):
             take(each)
 
-    return rates(hear, len(markets[0]), ROUNDS)
+    return hear
+
+
+def in_turn(works: list[Callable[[], None]], units: int) -> list[list[float]]:
+    """Units a CPU second of each, round by round, so that all meet the same machine; one round more is thrown away."""
+    found: list[list[float]] = [[] for _ in works]
+    for _ in range(ROUNDS + 1):
+        for rounds, work in zip(found, works, strict=True):
+            began = time.process_time()
+            work()
+            rounds.append(units / (time.process_time() - began))
+    return [rounds[1:] for rounds in found]
 
 
 def quote(ticks: int) -> Quote:
@@ -158,21 +172,26 @@ def bytes_of(make: Callable[[], Made]) -> tuple[Made, int]:
 def still_rows() -> list[Row]:
     """Brackets whose levels no quote reaches."""
     rows: list[Row] = []
-    batches, singles = [still(BATCH * BATCHES)] * (ROUNDS + 1), [still(ALONE)] * (ROUNDS + 1)
-    first: dict[str, float] = {}
-    for count in PLAIN:
-        book = plain_book(count)
-        for what, found in (
-            ("in batches, compiled", in_batches(book, batches, walk)),
-            ("in batches, numpy", in_batches(book, batches, scan)),
-            ("one by one", alone(book.touched, singles)),
-        ):
-            row = median_row(f"N={count:,}, {what}", found, "quotes/s", series=f"quotes/plain {what}", x=count)
-            none = first.setdefault(what, row.value)
-            goal = {"in batches, compiled": "quotes-flat"}.get(what, "") if count == PLAIN[-1] else ""
-            rows.append(replace(row, against=none, against_what="N=0", goal=goal))
-            if goal:
-                rows.append(replace(row, what=f"  {what}, the goal", against=GOAL, against_what="goal", goal="quotes"))
+    books = [plain_book(count) for count in PLAIN]
+    batches, singles = still(BATCH * BATCHES * 4), still(ALONE)
+    for what, units, works in (
+        ("in batches, compiled", len(batches), [in_batches(book, [batches], walk) for book in books]),
+        ("in batches, numpy", len(batches), [in_batches(book, [batches], scan) for book in books]),
+        ("one by one", len(singles), [alone(book.touched, [singles]) for book in books]),
+    ):
+        found = in_turn(works, units)
+        none = statistics.median(found[0])
+        for count, rounds in zip(PLAIN, found, strict=True):
+            judged = (what, count) == ("in batches, compiled", PLAIN[-1])
+            row = median_row(
+                f"N={count:,}, {what}", rounds, "quotes/s", against=none, against_what="N=0",
+                goal="quotes-flat" if judged else "", series=f"quotes/plain {what}", x=count,
+            )  # fmt: skip
+            rows.append(row)
+            if judged:
+                rows.append(
+                    replace(row, what="  the goal", against=GOAL, against_what="goal", goal="quotes", series="")
+                )
     return rows
 
 
@@ -183,7 +202,8 @@ def trailing_rows() -> list[Row]:
         for what, look in (("in batches, compiled", walk), ("in batches, numpy", scan), ("one by one", None)):
             book, size = trailing_book(count), BATCH * BATCHES if look else ALONE
             markets = [rising(size) + n * size for n in range(ROUNDS + 1)]
-            found = in_batches(book, markets, look) if look else alone(book.touched, markets)
+            work = in_batches(book, markets, look) if look else alone(book.touched, markets)
+            found = rates(work, size, ROUNDS)
             moved = book.stop_px("B0")
             assert moved is not None and moved > 100 + len(markets) * size // 100 - 12  # noqa: PT018
             goal = "quotes-trailing" if (count, what) == (1_000, "in batches, compiled") else ""
@@ -198,16 +218,18 @@ def trailing_rows() -> list[Row]:
 
 def engine_rows() -> tuple[list[Row], list[Row]]:
     """The whole engine: quotes a second one by one, and what a bracket takes of memory."""
-    speeds, sizes = [], []
-    markets = [still(ALONE)] * (ROUNDS + 1)
-    for count in ENGINE:
-        made, held = bytes_of(lambda count=count: engine(count))  # type: ignore[misc]
-        found = alone(made.process, markets)
-        first = speeds[0].value if speeds else None
-        about = {"against": first or 1.0, "against_what": "N=0"} if first else {}
-        speeds.append(median_row(f"N={count:,}, one by one", found, "quotes/s", **about))
-        if count:
-            sizes.append(Row(f"engine, N={count:,}", held / count, "bytes a bracket", GOAL_BYTES, "limit"))
+    made = [bytes_of(lambda count=count: engine(count)) for count in ENGINE]  # type: ignore[misc]
+    found = in_turn([alone(engine.process, [still(ALONE)]) for engine, _ in made], ALONE)
+    none = statistics.median(found[0])
+    speeds = [
+        median_row(f"N={count:,}, one by one", rounds, "quotes/s", against=none, against_what="N=0")
+        for count, rounds in zip(ENGINE, found, strict=True)
+    ]
+    sizes = [
+        Row(f"engine, N={count:,}", held / count, "bytes a bracket", GOAL_BYTES, "limit")
+        for count, (_, held) in zip(ENGINE, made, strict=True)
+        if count
+    ]
     return speeds, sizes
 
 
