@@ -10,7 +10,7 @@ from decimal import Decimal
 import numba
 import numpy as np
 
-from benchmarks import peers
+from benchmarks import peers, rule_holds
 from benchmarks.market import BARS, ENTRIES, TICK, market, places
 from benchmarks.printing import median_row, peak_mb, rates, show
 from grodtd.domain.orders import Side
@@ -87,6 +87,7 @@ def main() -> None:
             median_row("  plain scan", plain, "entries/s", **{**place, "series": "holds/plain scan"}),
         ]
     show("exits only (1M bars, 10,000 entries, one core)", rows)
+    rule_holds.main()
 
 
 if __name__ == "__main__":

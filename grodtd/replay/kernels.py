@@ -112,6 +112,12 @@ def walks(feed: Feed, *others: Decimal) -> Walks:
 
 
 def _indexed(opened: Ints, high: Ints, low: Ints) -> Walk:
+    opened, high, low = (np.ascontiguousarray(each) for each in (opened, high, low))
+    return Walk(opened, high, low, *block_index(high, low))
+
+
+def block_index(high: Ints, low: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return the layers' maxima and minima and where each layer begins, as `kernels_loops.first_touch` takes them."""
     sizes, count = [], len(high)
     while count > 1:
         count = (count + (1 << loops.SHIFT) - 1) >> loops.SHIFT
@@ -121,8 +127,7 @@ def _indexed(opened: Ints, high: Ints, low: Ints) -> Walk:
     if len(high):
         loops.build_index(high, low, layers, tops, bottoms)
     starts = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(layers)))
-    opened, high, low = (np.ascontiguousarray(each) for each in (opened, high, low))
-    return Walk(opened, high, low, tops, bottoms, starts)
+    return tops, bottoms, starts
 
 
 class FixedExits(NamedTuple):

@@ -271,7 +271,9 @@ def _next_move(
         if best < active:
             need = max(need, active)
         elif kind != FROM_BAR and best >= need:
-            return int(-NEVER)
+            if kind != PERCENT or _candidate(kind, best, best, distance, share, whole, tick) >= goal:
+                return int(-NEVER)
+            need = best + 1
         found = min(found, need)
     return found
 
@@ -302,12 +304,19 @@ def _wanted(
 
 
 @numba.njit(cache=True, nogil=True)
+def _reach_needed(kind: int, best: int, goal: int, tick: int) -> int:
+    """Return how far `reach` must go for a candidate that, rounded up to the tick, is at the goal."""
+    before = -((-goal) // tick) * tick - tick
+    return before + 1 if kind == FROM_BAR else before + 1 - best
+
+
+@numba.njit(cache=True, nogil=True)
 def _put(row: Ints, bar: int, px: int, gone: int, what: int, doubt: int) -> None:
     row[0], row[1], row[2], row[3], row[4] = bar, px, gone, what, doubt
 
 
 @numba.njit(cache=True, nogil=True)
-def one_life(
+def one_life(  # noqa: PLR0915 - a compiled loop: what it calls is compiled into it, and it reads in one piece
     opened: Ints,
     high: Ints,
     low: Ints,
@@ -332,6 +341,13 @@ def one_life(
     bars_up: int,
     fading_from: int,
     deadline: int,
+    close_tops: Ints,
+    close_bottoms: Ints,
+    distances: Ints,
+    reach: Ints,
+    reach_tops: Ints,
+    reach_bottoms: Ints,
+    known_from: int,
     model: int,
     out: Ints,
     moves: Ints,
@@ -343,22 +359,35 @@ def one_life(
     stop moves by at least `step` and stays below `limit`. Out at the close of bar `bars_up`, of the first from
     `fading_from` on that is not in profit, or of `deadline`. NEVER in any of them: not asked for.
 
+    Where the trail follows by the current ATR, `distances` holds it for each bar (else it is empty), from `known_from`
+    on, and `reach` what it is compared with: high - distance (FROM_BAR) or -distance (FROM_BEST), with its index.
+
     `out`: int64[parts + 1, 5] of (bar, price, parts gone after it, AT_..., doubtful), and for a stop the why in the
     place of AT_STOP + 10 x (why + 1); `moves`: int64[n, 2] of (bar, new stop).
     """
     count, parts = len(opened), len(targets)
     gone, exits, moved, why, best = 0, 0, 0, 0, px
-    at = entry + 1
-    last = min(bars_up, deadline, count - 1)
+    at, current = entry + 1, len(distances) > 0
+    fades = int(NEVER)
+    if fading_from < count:
+        begin = max(at, fading_from)
+        fades = first_touch(close, close, close_tops, close_bottoms, starts, begin, count, px, int(NEVER))
+    last = min(bars_up, deadline, fades, count - 1)
     while at < count and gone < parts:
-        may_move = _next_move(stop, best, ats, tos, kind, distance, share, whole, active, step, tick)
+        fixed = NO_TRAIL if current else kind
+        may_move = _next_move(stop, best, ats, tos, fixed, distance, share, whole, active, step, tick)
+        if current and best < active:
+            may_move = min(may_move, active)
+        elif current and kind != FROM_BAR:
+            may_move = min(may_move, best + 1)
         bar = first_touch(high, low, tops, bottoms, starts, at, last + 1, stop, min(targets[gone], may_move))
-        for i in range(max(at, fading_from), bar):
-            if close[i] <= px:
-                bar = i
-                break
+        if current and at < known_from:
+            bar = min(bar, at)
+        elif current and best >= active:
+            need = _reach_needed(kind, best, stop + step, tick)
+            bar = first_touch(reach, reach, reach_tops, reach_bottoms, starts, at, bar, -int(NEVER), need)
         if bar > last:
-            if last not in (bars_up, deadline):
+            if last not in (bars_up, deadline, fades):
                 break
             bar = last
         begin, top, bottom = opened[bar], high[bar], low[bar]
@@ -386,7 +415,8 @@ def one_life(
         if bar >= bars_up or (bar >= fading_from and close[bar] <= px):
             _put(out[exits], bar, close[bar], parts, AT_TIME, 0)
             return exits + 1, moved
-        wanted, reason = _wanted(top, best, ats, tos, kind, distance, share, whole, active, tick)
+        behind = distances[bar] if current and bar >= known_from else distance
+        wanted, reason = _wanted(top, best, ats, tos, kind, behind, share, whole, active, tick)
         if wanted - stop >= step and wanted < limit:
             stop, why = wanted, reason
             moves[moved, 0], moves[moved, 1] = bar, stop

@@ -10,25 +10,30 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from grodtd.config.loading import Configuration
 from grodtd.domain.bracket import Bracket, Levels, Phase
 from grodtd.domain.errors import DataError
 from grodtd.domain.instrument import FeeAsset, Instrument
 from grodtd.domain.market import VolatilityReading
+from grodtd.domain.money import ZERO, floor_to
 from grodtd.domain.orders import ExecutionReport, OrderStatus, Side
 from grodtd.domain.policy import Plan, Policy, policy_for
 from grodtd.execution.levels import plan_levels
 from grodtd.replay import kernels_loops as loops
 from grodtd.replay.columns import Progress
-from grodtd.replay.driver import Entry, Life
+from grodtd.replay.driver import Entry, Life, entry_fee
 from grodtd.replay.feed import Feed
 from grodtd.replay.folder import prepare_batch
 from grodtd.replay.kernels import UncoveredError, Walks, fixed_exits, walks
-from grodtd.replay.kernels_rules import Clock, Follower, rules_uncovered, with_targets
+from grodtd.replay.kernels_rules import Clock, Follower, Holding, parts_of, rules_uncovered, with_targets
 from grodtd.replay.outputs import write
 from grodtd.replay.prices import Ints
 from grodtd.replay.run import Inputs, Replayed, ReplayOptions, run_batch
+from grodtd.replay.run import _atr_series as atr_series_of
+from grodtd.replay.run import _readings as readings
+from grodtd.replay.volatility import AtrSeries
 from grodtd.runtime.turn import Sink
 from grodtd.venue.bar_matching import FillModel
 
@@ -65,6 +70,7 @@ class Planned(NamedTuple):
     policy: Policy
     levels: Levels
     stop_is_hit: bool
+    holding: Holding
 
 
 def why_not(inputs: Inputs) -> str | None:
@@ -72,8 +78,7 @@ def why_not(inputs: Inputs) -> str | None:
     instrument, symbol = inputs.instrument, inputs.prices.symbol
     if inputs.options.limits:
         return "entries are held to limits (--limits)"
-    if instrument.fee_rate and instrument.fee_asset is FeeAsset.BASE:
-        return f"{symbol}: the venue takes its fee out of the units bought (fee_asset base)"
+    reading = readings(inputs) if instrument.min_notional else None
     for entry in inputs.entries:
         policy = policy_for(inputs.configuration.policies, entry.strategy, symbol)
         if policy is None:
@@ -81,9 +86,29 @@ def why_not(inputs: Inputs) -> str | None:
         reason = rules_uncovered(policy, inputs.prices)
         if reason is not None:
             return f"policy {policy.name}: {reason}"
-        if instrument.sellable(entry.quantity, entry.px) != entry.quantity or instrument.min_notional:
-            return f"entry {entry.bracket_id}: its quantity cannot be sold whole (lot_size, min_notional)"
+        if not holding(entry, instrument).sold:
+            return f"entry {entry.bracket_id}: nothing of it can be sold (lot_size)"
+        if reading is not None and not _is_worth_orders(_planned(inputs, reading, entry), instrument):
+            return f"entry {entry.bracket_id}: a part of it may be worth less than an order must be (min_notional)"
     return None
+
+
+def holding(entry: Entry, instrument: Instrument) -> Holding:
+    """Return what an entry brings, and what of it can be sold."""
+    fee, asset = entry_fee(instrument, entry.quantity, entry.px)
+    net = entry.quantity - (fee if asset is FeeAsset.BASE else ZERO)
+    return Holding(net, floor_to(net, instrument.lot_size))
+
+
+def _is_worth_orders(plan: Planned, instrument: Instrument) -> bool:
+    """Whether each part is worth an order at the lowest price it may leave at: a long's stop, a short's target."""
+    side, levels = plan.entry.side, plan.levels
+    parts = parts_of(side, plan.holding, levels, plan.policy, instrument)
+    for px, quantity in parts:
+        lowest = levels.stop_px if side is Side.BUY else px
+        if plan.stop_is_hit or lowest is None or not instrument.sellable(quantity, lowest):
+            return False
+    return True
 
 
 def drive_fast(
@@ -126,7 +151,8 @@ def _planned(inputs: Inputs, reading: Callable[[str, int], VolatilityReading], e
     assert policy is not None
     known = reading(entry.strategy, entry.reading_index)
     plan = plan_levels(entry.side, entry.px, known, policy, inputs.instrument, entry.stop_px, entry.target_px)
-    return Planned(entry, policy, with_targets(plan.levels, policy), plan.stop_is_hit)
+    levels = with_targets(plan.levels, policy)
+    return Planned(entry, policy, levels, plan.stop_is_hit, holding(entry, inputs.instrument))
 
 
 def _levels_of(plans: Sequence[Planned]) -> set[Decimal]:
@@ -155,25 +181,44 @@ def _fixed(
             index = over.index(at)
             if doubtful:
                 life.ambiguous_at.append(index)
-            leave(life, index, sign * px * unit, TARGET if by == loops.BY_TARGET else STOP, instrument)
+            reason = TARGET if by == loops.BY_TARGET else STOP
+            leave(life, index, sign * px * unit, reason, instrument, plan.holding.sold)
+            _end(life, plan)
         lives[plan.entry.bracket_id] = life
     return lives
 
 
 def _ruled(over: Walks, side: Side, plans: Sequence[Planned], inputs: Inputs, model: FillModel) -> dict[str, Life]:
     instrument, unit, sign = inputs.instrument, over.unit, side.sign
-    follower = Follower(over, side, instrument, model, Clock(inputs.prices, instrument, over.feed.time_ns))
+    clock = Clock(inputs.prices, instrument, over.feed.time_ns)
+    series: dict[str, AtrSeries] = {}
+
+    def atr_of(strategy: str) -> AtrSeries:
+        if not series:
+            series.update(atr_series_of(inputs))
+        return series[strategy]
+
+    follower = Follower(over, side, instrument, model, clock, atr_of)
     lives = {}
     for plan in plans:
         life = begun(plan, instrument.symbol)
-        exits, moves = follower.follow(plan.entry.index, plan.entry.quantity, plan.levels, plan.policy)
+        entry = plan.entry
+        exits, moves = follower.follow(entry.index, plan.holding, plan.levels, plan.policy, entry.strategy)
         for found in exits:
             if found.doubtful:
                 life.ambiguous_at.append(found.bar)
             leave(life, found.bar, sign * found.px * unit, found.reason, instrument, found.quantity)
+        if sum((found.quantity for found in exits), ZERO) == plan.holding.sold:
+            _end(life, plan)
         life.stop_history += [(bar, sign * stop * unit) for bar, stop in moves]
         lives[plan.entry.bracket_id] = life
     return lives
+
+
+def _end(life: Life, plan: Planned) -> None:
+    """What could not be sold, if anything, is left for good."""
+    if plan.holding.sold != plan.entry.quantity:
+        life.bracket = replace(life.bracket, phase=Phase.RESIDUE)
 
 
 def _ints(values: Iterable[int]) -> Ints:

@@ -3,9 +3,10 @@
 Every level a rule may ask for is worked out once a bracket, by the code the engine uses; the loop only compares.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,12 +15,14 @@ from grodtd.domain.instrument import Instrument
 from grodtd.domain.money import divide
 from grodtd.domain.orders import Side
 from grodtd.domain.policy import Policy, RatchetOn, Rest, TrailAtr, TrailMethod, seconds_ns
+from grodtd.execution.atr_calculator import twelve_digits
 from grodtd.execution.levels import round_level
 from grodtd.execution.scale_out import allocate, plan_rungs
 from grodtd.execution.trailing import BREAKEVEN, LOCK, STOP, TRAIL, at_r, break_even_px, trail_distance
 from grodtd.replay import kernels_loops as loops
-from grodtd.replay.kernels import MODELS, Walks
+from grodtd.replay.kernels import MODELS, Walk, Walks, block_index
 from grodtd.replay.prices import Bars, Ints, Quotes
+from grodtd.replay.volatility import AtrSeries
 from grodtd.runtime.sessions import session_end_indices
 from grodtd.venue.bar_matching import FillModel
 
@@ -46,9 +49,6 @@ def rules_uncovered(policy: Policy, prices: Bars | Quotes) -> str | None:
     if policy.moves_stop and policy.ratchet.on is RatchetOn.QUOTE:
         return "ratchet.on is quote"
     trail = policy.trailing
-    by_atr = trail.method in (TrailMethod.ATR, TrailMethod.CHANDELIER)
-    if by_atr and trail.atr is TrailAtr.CURRENT:
-        return "trailing.atr is current"
     if trail.method is TrailMethod.PERCENT and trail.amount.as_integer_ratio()[1] > LARGEST_SHARE:
         return "trailing.amount has too many digits"
     return None
@@ -82,6 +82,45 @@ class Clock:
         return min(time, session), TIME if time <= session else SESSION
 
 
+class Trail(NamedTuple):
+    """How far a stop trails by the current ATR, bar by bar, and what the loop searches for its moves."""
+
+    distances: Ints
+    """int64[n], whole units at or below the distance; of the last ATR known. Empty: not by the current ATR."""
+    reach: Ints
+    reach_tops: Ints
+    reach_bottoms: Ints
+    known: Ints
+    """int64: the bars after which an ATR is known, rising."""
+
+    def known_from(self, entry: int) -> int:
+        """Return the first bar after `entry` with an ATR of its own; NEVER: there is none."""
+        at = int(self.known.searchsorted(entry, "right"))
+        return int(self.known[at]) if at < len(self.known) else NEVER
+
+
+NO_INTS = np.empty(0, dtype=np.int64)
+AS_AT_ENTRY = Trail(NO_INTS, NO_INTS, NO_INTS, NO_INTS, NO_INTS)
+
+
+def trail_of(series: AtrSeries, amount: Decimal, method: TrailMethod | None, walk: Walk, unit: Decimal) -> Trail:
+    """Return how far `amount` x the ATR after each bar is, as the engine has it: by the ATR at 12 digits."""
+    atr, scale = series.atr, series.bars.mid_unit
+    known = np.flatnonzero(atr > 0)
+    far = np.zeros(len(atr))
+    far[known] = atr[known] * float(amount * scale / unit)
+    distances = np.floor(far).astype(np.int64)
+    # Where the product stands so near a whole number that float64 or the twelve digits decide, it is worked out.
+    doubtful = known[np.abs(far - np.rint(far))[known] <= 1e-9 + far[known] * 1e-11]
+    for bar in doubtful.tolist():
+        exact = amount * twelve_digits(Decimal(float(atr[bar])) * scale) / unit
+        distances[bar] = int(exact.to_integral_value(ROUND_FLOOR))
+    latest = np.maximum.accumulate(np.where(atr > 0, np.arange(len(atr)), 0))
+    distances = distances[latest]
+    reach = np.ascontiguousarray(walk.high - distances if method is TrailMethod.ATR else -distances)
+    return Trail(distances, reach, *block_index(reach, reach)[:2], known)
+
+
 class Exit:
     """One exit of a life: at which bar, at what price (as a long sees it, units), how much, why."""
 
@@ -99,12 +138,47 @@ def with_targets(levels: Levels, policy: Policy) -> Levels:
     return Levels(**{name: getattr(levels, name) for name in levels.__struct_fields__} | {"target_px": None})
 
 
+class Holding(NamedTuple):
+    """What an entry brought."""
+
+    net: Decimal
+    """Units, its fee taken off where that is paid in units."""
+    sold: Decimal
+    """What of them can be sold: whole lots. The rest stays as dust."""
+
+
+def parts_of(
+    side: Side, holding: Holding, levels: Levels, policy: Policy, instrument: Instrument
+) -> list[tuple[Decimal | None, Decimal]]:
+    """Return each target (None: without one) and what it sells, near to far, as `scale_out.parts` divides it."""
+    rungs = plan_rungs(side, levels, policy.scale_out, instrument.tick_size)
+    if not rungs:
+        return [(levels.target_px, holding.sold)]
+    found, left = [], holding.sold
+    for rung, share in zip(rungs, allocate(rungs, holding.net, instrument, levels.stop_px), strict=True):
+        quantity = min(share, left)
+        left -= quantity
+        found.append((rung.px, quantity))
+    if left:
+        found[-1] = (found[-1][0], found[-1][1] + left)
+    return [(px, quantity) for px, quantity in found if quantity]
+
+
 class Follower:
     """Follows brackets of one side, one after the other."""
 
-    def __init__(self, over: Walks, side: Side, instrument: Instrument, model: FillModel, clock: Clock) -> None:
-        """Prepare the prices of that side."""
-        self.over, self.side, self.instrument, self.clock = over, side, instrument, clock
+    def __init__(
+        self,
+        over: Walks,
+        side: Side,
+        instrument: Instrument,
+        model: FillModel,
+        clock: Clock,
+        series: Callable[[str], AtrSeries],
+    ) -> None:
+        """Prepare the prices of that side; `series` gives the ATR under a strategy's policy."""
+        self.over, self.side, self.instrument, self.clock, self.series = over, side, instrument, clock, series
+        self._trails: dict[tuple[Decimal, TrailMethod | None, int], Trail] = {}
         self.model = MODELS[model]
         self.walk, self.close = over.of(side), np.ascontiguousarray(over.closes(side))
         self.moves: Ints = np.empty((len(self.close), 2), dtype=np.int64)
@@ -115,12 +189,27 @@ class Follower:
         units = px / self.over.unit * self.side.sign
         return int(units.to_integral_value(ROUND_CEILING))
 
+    @cached_property
+    def _close_index(self) -> tuple[Ints, Ints]:
+        return block_index(self.close, self.close)[:2]
+
+    def _trail(self, policy: Policy, strategy: str) -> Trail:
+        trail = policy.trailing
+        if trail.method not in (TrailMethod.ATR, TrailMethod.CHANDELIER) or trail.atr is not TrailAtr.CURRENT:
+            return AS_AT_ENTRY
+        series = self.series(strategy)
+        key = (trail.amount, trail.method, id(series))
+        if key not in self._trails:
+            self._trails[key] = trail_of(series, trail.amount, trail.method, self.walk, self.over.unit)
+        return self._trails[key]
+
     def follow(
-        self, entry: int, quantity: Decimal, levels: Levels, policy: Policy
+        self, entry: int, holding: Holding, levels: Levels, policy: Policy, strategy: str
     ) -> tuple[list[Exit], list[tuple[int, int]]]:
         """Return a bracket's exits and its stop's moves as (bar, new stop in units, as a long sees it)."""
         side, tick, unit = self.side, self.instrument.tick_size, self.over.unit
-        targets, quantities = self._parts(quantity, levels, policy)
+        targets, quantities = self._parts(holding, levels, policy)
+        by_atr = self._trail(policy, strategy)
         ats, tos, names = self._steps(levels, policy)
         trail, distance, share, whole = policy.trailing, 0, 0, 1
         if trail.method is TrailMethod.PERCENT:
@@ -155,6 +244,12 @@ class Follower:
             NEVER if rule.after_bars is None else entry + rule.after_bars,
             NEVER if rule.unprofitable_after_bars is None else entry + rule.unprofitable_after_bars,
             deadline,
+            *(self._close_index if rule.unprofitable_after_bars is not None else (NO_INTS, NO_INTS)),
+            by_atr.distances,
+            by_atr.reach,
+            by_atr.reach_tops,
+            by_atr.reach_bottoms,
+            by_atr.known_from(entry),
             self.model,
             out,
             self.moves,
@@ -166,14 +261,10 @@ class Follower:
             before = gone
         return found, [(bar, stop) for bar, stop in self.moves[:moved].tolist()]
 
-    def _parts(self, quantity: Decimal, levels: Levels, policy: Policy) -> tuple[list[int], list[Decimal]]:
+    def _parts(self, holding: Holding, levels: Levels, policy: Policy) -> tuple[list[int], list[Decimal]]:
         """Return the targets near to far, NEVER for what has none, and what each sells."""
-        rungs = plan_rungs(self.side, levels, policy.scale_out, self.instrument.tick_size)
-        if not rungs:
-            return [NEVER if levels.target_px is None else self._up(levels.target_px)], [quantity]
-        shares = allocate(rungs, quantity, self.instrument)
-        kept = [(rung.px, share) for rung, share in zip(rungs, shares, strict=True) if share]
-        return [NEVER if px is None else self._up(px) for px, _ in kept], [share for _, share in kept]
+        parts = parts_of(self.side, holding, levels, policy, self.instrument)
+        return [NEVER if px is None else self._up(px) for px, _ in parts], [share for _, share in parts]
 
     def _steps(self, levels: Levels, policy: Policy) -> tuple[list[int], list[int], list[str]]:
         """Return where break-even and locks take hold, where they put the stop, and what they are called."""

@@ -1,5 +1,8 @@
 """A sweep's every cell is the replay with that setting; it says what is wrong with a grid, and goes on where it was."""
 
+from dataclasses import replace
+from decimal import Decimal
+
 import numpy as np
 import polars as pl
 import pytest
@@ -13,7 +16,6 @@ from grodtd.replay.sweep_grid import read_grid
 from grodtd.replay.sweep_tasks import How, parts, run_part, trades_of
 from grodtd.venue.bar_matching import FillModel
 from tests.integration.test_kernels_equal_engine import CASES as ALL
-from tests.integration.test_kernels_equal_engine import covered
 from tests.twin.product import write_bars, write_config, write_entries
 from tests.twin.scenarios import bars_scenario, quotes_scenario
 
@@ -22,6 +24,12 @@ atr.multiplier: {from: 0.5, to: 3, step: 0.5}
 risk_reward: {min_ratio: 0.1, max_ratio: 10, strategy: fixed_ratio, base_ratio: [3, 0.7, 1.5]}
 """
 CASES = ALL // 10
+
+
+def covered(market):
+    """The market with what the shared walk covers: no fee in units, lots that divide every quantity."""
+    config = replace(market.config, fee_asset="quote", lot=min(market.config.lot, Decimal("0.001")))
+    return replace(market, config=config)
 
 
 def job_in(folder, market, grid: str, model=FillModel.PESSIMISTIC):
@@ -62,6 +70,15 @@ def test_every_cell_of_fixed_levels_is_a_replay_on_bars(tmp_path, model):
         for seed in range(CASES)
     ]
     assert sum(how == {How.WALK.value} for how in answered) >= len(answered) // 2
+
+
+def test_every_cell_is_a_replay_where_something_stays_unsold(tmp_path):
+    """Fees in units and lots that divide no quantity: the shared walk leaves them to the loops, cell by cell."""
+    seeds = [seed for seed in range(200) if bars_scenario(seed).config.fee_asset == "base"][: max(3, CASES // 3)]
+    for seed in seeds:
+        market = bars_scenario(seed)
+        answered = every_cell_is_a_replay(job_in(tmp_path / str(seed), market, FIXED), tmp_path / f"{seed}o")
+        assert How.WALK.value not in answered
 
 
 def test_every_cell_of_fixed_levels_is_a_replay_on_quotes(tmp_path):

@@ -9,8 +9,7 @@ import pytest
 from grodtd.domain.errors import DataError
 from grodtd.replay.sweep import sweep
 from grodtd.replay.sweep_tasks import parts
-from tests.integration.test_kernels_equal_engine import covered
-from tests.integration.test_sweep import job_in
+from tests.integration.test_sweep import covered, job_in
 from tests.twin.scenarios import bars_scenario
 
 distributed = pytest.importorskip("distributed", reason="the cluster extra: pip install 'grodtd[cluster]'")
