@@ -8,22 +8,32 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, NamedTuple
 
 from grodtd.config.fields import Value
 from grodtd.config.loading import Configuration
 from grodtd.config.policy_file import NamedPolicy
+from grodtd.domain.policy import policies_for
 from grodtd.replay.columns import Progress
 from grodtd.replay.compare_figures import Figures, figures, planned_risk, under_models, versus
 from grodtd.replay.compare_stats import FEWEST_BLOCKS
 from grodtd.replay.entries import is_rule
 from grodtd.replay.exits import ExitRow
-from grodtd.replay.reading import ReadResult
-from grodtd.replay.run import Inputs, ReplayOptions, prepare, run
+from grodtd.replay.reading import ReadResult, symbol_of
+from grodtd.replay.run import Inputs, Replayed, ReplayOptions, prepare, run
 from grodtd.replay.summary_file import summary_json
 
 SEED = 20_140_106
 """Of the resamples and sign flips: the same input gives the same bytes."""
+
+
+class Skipped(NamedTuple):
+    """An entry that came to no bracket under one policy."""
+
+    bracket_id: str
+    at: str
+    """Where it stands, as `file:line`; of a rule's entry, the line of its bar."""
+    why: str
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ class PolicyRun:
     """The rows under every fill model."""
     summary: Mapping[str, Any]
     """As in `summary.json`."""
-    skipped: Sequence[str]
+    skipped: Sequence[Skipped]
     """Entries that came to no bracket under this policy."""
     stop_history: Mapping[str, Sequence[tuple[int, Decimal]]]
     """Entry id: (time in ns since the epoch, new stop), oldest first, without the initial one."""
@@ -71,7 +81,8 @@ def compare(
     `read` hands in prices that are at hand already. Raises: DataError, ConfigError - the input, with file and line.
     """
     # A rule such as every:50 begins where there is an ATR: where the slowest of the policies has one.
-    slowest = max(policies, key=lambda policy: _period(policy.configuration))
+    symbol = read.prices.symbol if read is not None else options.symbol or symbol_of(options.prices)
+    slowest = max(policies, key=lambda policy: _period(policy.configuration, symbol))
     inputs = prepare(options, slowest.configuration, read, progress)
     runs = _all_runs(inputs, policies, jobs, progress)
     model = options.model.value
@@ -84,8 +95,9 @@ def compare(
     return Comparison(inputs, runs, compared, seed, tuple(remarks))
 
 
-def _period(configuration: Configuration) -> int:
-    return configuration.policies["default"].atr.period
+def _period(configuration: Configuration, symbol: str) -> int:
+    """Bars before a rule's first entry: a rule enters under the default strategy's policy in its symbol."""
+    return policies_for(configuration.policies, symbol)["default"].atr.period
 
 
 def _all_runs(inputs: Inputs, policies: Sequence[NamedPolicy], jobs: int, progress: Progress | None) -> list[PolicyRun]:
@@ -127,7 +139,7 @@ def _replayed(name: str, changes: Mapping[str, Value], inputs: Inputs, progress:
         rows=rows,
         by_model=by_model,
         summary=summary_json(replayed.summary, replayed.facts),
-        skipped=[entry.bracket_id for entry in inputs.entries if entry.bracket_id not in entered],
+        skipped=_skipped(inputs, entered, replayed),
         stop_history={
             life.entry.bracket_id: [(int(time_ns[index]), px) for index, px in life.stop_history]
             for life in replayed.lives
@@ -136,8 +148,19 @@ def _replayed(name: str, changes: Mapping[str, Value], inputs: Inputs, progress:
     )
 
 
+def _skipped(inputs: Inputs, entered: set[str], replayed: Replayed) -> list[Skipped]:
+    """Return the entries without a row, where they stand, and what the engine said of them."""
+    source = inputs.prices.path if is_rule(inputs.options.entries) else inputs.options.entries
+    why = {entry.bracket_id: words for entry, words in replayed.unmade}
+    return [
+        Skipped(entry.bracket_id, f"{source}:{entry.line}", why.get(entry.bracket_id, "it came to no bracket"))
+        for entry in inputs.entries
+        if entry.bracket_id not in entered
+    ]
+
+
 def _period_remarks(inputs: Inputs, policies: Sequence[NamedPolicy]) -> list[str]:
-    rule, periods = inputs.options.entries, {_period(policy.configuration) for policy in policies}
+    rule, periods = inputs.options.entries, {_period(policy.configuration, inputs.prices.symbol) for policy in policies}
     if not (is_rule(rule) and rule.startswith("every") and len(periods) > 1):
         return []
     return [f"{rule} begins after the longest ATR period of the policies, {max(periods)} bars"]
@@ -156,7 +179,8 @@ def remarks_of(inputs: Inputs, runs: Sequence[PolicyRun]) -> list[str]:
     if strategies:
         said.append(f"entries of strategy {', '.join(strategies)}: each policy is laid on top of the strategy's keys")
     said += [
-        f"{found.name} skipped {len(found.skipped)} of {len(inputs.entries)} entries: {_names(found.skipped)}"
+        f"{found.name} skipped {len(found.skipped)} of {len(inputs.entries)} entries: "
+        + _names([f"{one.bracket_id} ({one.at}: {one.why})" for one in found.skipped])
         for found in runs
         if found.skipped
     ]
@@ -178,6 +202,6 @@ def outliers_told(runs: Sequence[PolicyRun], found: Sequence[Figures]) -> list[s
     return said
 
 
-def _names(ids: Sequence[str], most: int = 8) -> str:
+def _names(ids: Sequence[str], most: int = 3) -> str:
     more = f" and {len(ids) - most} more" if len(ids) > most else ""
     return ", ".join(ids[:most]) + more

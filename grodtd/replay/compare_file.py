@@ -86,7 +86,7 @@ def _policy(run: PolicyRun, figures: Figures, reference: str) -> dict[str, Any]:
         "name": run.name,
         "changes": dict(run.changes),
         "config_fingerprint": run.summary["config_fingerprint"],
-        "skipped": list(run.skipped),
+        "skipped": [one._asdict() for one in run.skipped],
         **{key: run.summary[key] for key in POLICY_KEYS},
         "expectancy_reference_r": _number(figures.reference_r),
         "return_bps": _number(figures.return_bps),

@@ -112,6 +112,7 @@ def _data(found: Comparison, room: int) -> tuple[Packed, list[str]]:
         "stops": stops,
         "names": [run.name for run in found.runs],
         "entries": names,
+        "skipped": [{one.bracket_id: f"{one.at}: {one.why}" for one in run.skipped} for run in found.runs],
         "reference_r": _reference_r(found, packed["ids"]),
         "charts": {measure.value: _charts(found, measure, names) for measure in Measure},
         "notes": {"prices": ""},

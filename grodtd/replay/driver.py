@@ -68,6 +68,8 @@ class Entry:
     stop_px: Decimal | None = None
     target_px: Decimal | None = None
     strategy: str = "default"
+    line: int = 0
+    """Its line in the entries file; of a rule's entry, the line of its bar in the price file."""
 
 
 @dataclass(slots=True)

@@ -137,6 +137,8 @@ class Replayed:
     """Under each fill model that was not asked for, the rows of the brackets whose outcome hangs on it."""
     refused: Sequence[RefusedEntry] = ()
     """Entries the account's limits turned away, in time order."""
+    unmade: Sequence[tuple[Entry, str]] = ()
+    """Entries the engine would have no bracket for, and why."""
 
     @property
     def lives(self) -> list[Life]:
@@ -274,6 +276,7 @@ def _entry(row: EntryRow, prices: Bars | Quotes, bars: Bars) -> Entry:
         stop_px=row.stop_price,
         target_px=row.target_price,
         strategy=row.strategy or "default",
+        line=row.line,
     )
 
 
@@ -294,6 +297,7 @@ def run_batch(batch: Batch, sink: Sink | None, progress: Progress | None = None,
     """
     tracks, options = [Track.of(inputs) for inputs in batch.parts], batch.options
     gate = _gate(tracks) if options.limits else None
+    unmade: list[tuple[Entry, str]] = []
     if by is not None and gate is None:
         lives_of = [
             by(track.inputs, track.feed, track.reading, track.inputs.entries, options.model, sink, progress)
@@ -301,7 +305,7 @@ def run_batch(batch: Batch, sink: Sink | None, progress: Progress | None = None,
         ]
     else:
         wanted = [track.inputs.entries for track in tracks]
-        lives_of = drive_together(tracks, wanted, options.model, sink, progress, gate)
+        lives_of = drive_together(tracks, wanted, options.model, sink, progress, gate, unmade)
     if gate is not None:
         said = gate.remarks(sum(len(inputs.entries) for inputs in batch.parts))
         batch = dataclasses.replace(batch, remarks=[*batch.remarks, *said])
@@ -309,7 +313,7 @@ def run_batch(batch: Batch, sink: Sink | None, progress: Progress | None = None,
     summary = summarize(rows)
     others = _other_models(tracks, lives_of, options.model, by or drive)
     facts = _facts(batch, tracks, lives_of, rows, _pnl_by_model(rows, summary, others))
-    return Replayed(batch, lives_of, rows, summary, facts, others, () if gate is None else gate.refused)
+    return Replayed(batch, lives_of, rows, summary, facts, others, () if gate is None else gate.refused, unmade)
 
 
 class Track(NamedTuple):
@@ -351,8 +355,12 @@ def drive_together(
     sink: Sink | None,
     progress: Progress | None = None,
     gate: LimitsGate | None = None,
+    unmade: list[tuple[Entry, str]] | None = None,
 ) -> list[list[Life]]:
-    """Replay some entries of each symbol under one fill model through one fresh engine; `gate` may turn some away."""
+    """Replay some entries of each symbol under one fill model through one fresh engine.
+
+    `gate` may turn some away; those the engine refuses are added to `unmade`, with its words.
+    """
     first = tracks[0].inputs
     started = RunStarted(
         "replay",
@@ -377,7 +385,10 @@ def drive_together(
         drivers.append(Driver(feed, turn, inputs.instrument, policies, model, None, reading, rules, **takes))
     if gate is not None:
         gate.begin(turn, started.ts_received_ns)
-    return replay_together(drivers, entries, progress)
+    lives_of = replay_together(drivers, entries, progress)
+    if unmade is not None:
+        unmade += [refused for driver in drivers for refused in driver.refused]
+    return lives_of
 
 
 def _policies(tracks: Sequence[Track]) -> dict[str, Policy]:

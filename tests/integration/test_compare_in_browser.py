@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import pytest
 
+from grodtd.replay.compare import Skipped
 from grodtd.replay.compare_report import write_page
 from tests.unit.compare_kit import STEADY, TWO, compared
 
@@ -35,7 +36,9 @@ def pages(tmp_path_factory):
     names = [f'"{HOSTILE}"', *(f"policy number {n} with a long name" for n in range(1, 8))]
     eight = compared(folder, "".join(f"{name}:\n{STEADY % (2 + n / 2)}" for n, name in enumerate(names)))
     last = eight.runs[-1]
-    short = dataclasses.replace(last, rows=last.rows[1:], skipped=[last.rows[0].bracket_id])
+    short = dataclasses.replace(
+        last, rows=last.rows[1:], skipped=[Skipped(last.rows[0].bracket_id, "entries.csv:2", HOSTILE)]
+    )
     write_page(folder / "eight.html", dataclasses.replace(eight, runs=[*eight.runs[:-1], short]))
     write_page(folder / "none.html", compared(folder, TWO, cycles=0))
     moved = {
@@ -177,7 +180,7 @@ def test_eight_policies_with_awkward_names_are_told_apart(open_page):
     page.locator("#only").select_option("skipped")
     assert "1 of 1 trades" in page.locator("#pager").inner_text()
     page.locator("#rows tbody tr").first.click()
-    assert "skipped this entry" in page.locator("#strip").inner_text()
+    assert f"skipped this entry, entries.csv:2: {HOSTILE}" in page.locator("#strip").inner_text()
 
 
 def test_a_stop_that_moved_is_drawn_as_a_staircase(open_page):

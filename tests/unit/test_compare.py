@@ -8,13 +8,15 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from grodtd.config.policy_file import read_policies
 from grodtd.domain.orders import Side
-from grodtd.replay.compare import outliers_told, remarks_of
+from grodtd.replay.compare import Skipped, _replayed, compare, outliers_told, remarks_of
 from grodtd.replay.compare_figures import Measure, figures, planned_risk, trades_of, under_models, versus
 from grodtd.replay.compare_file import comparison_json, write_csv
 from grodtd.replay.compare_stats import Interval
 from grodtd.replay.compare_words import Verdict, both_told, told, verdict
-from tests.unit.compare_kit import STEADY, TWO, compared
+from grodtd.replay.run import ReplayOptions
+from tests.unit.compare_kit import STEADY, TWO, compared, shaken_market
 from tests.unit.report_kit import bracket, walk
 
 ONE = Decimal(1)
@@ -160,8 +162,32 @@ class TestWhatIsCompared:
         assert not any("skipped" in remark for remark in two.remarks)
 
     def test_an_entry_a_policy_skipped_is_named(self, two):
-        runs = [two.runs[0], dataclasses.replace(two.runs[1], skipped=["E000003", "E000009"])]
-        assert "wide skipped 2 of 40 entries: E000003, E000009" in remarks_of(two.inputs, runs)
+        skipped = [Skipped(f"E00000{n}", f"entries.csv:{n + 1}", "no price") for n in range(1, 6)]
+        runs = [two.runs[0], dataclasses.replace(two.runs[1], skipped=skipped)]
+        assert (
+            "wide skipped 5 of 40 entries: E000001 (entries.csv:2: no price), E000002 (entries.csv:3: no price), "
+            "E000003 (entries.csv:4: no price) and 2 more" in remarks_of(two.inputs, runs)
+        )
+        policy = comparison_json(dataclasses.replace(two, runs=runs))["policies"][1]
+        assert policy["skipped"][4] == {"bracket_id": "E000005", "at": "entries.csv:6", "why": "no price"}
+
+    def test_an_entry_without_a_bracket_has_its_line_and_the_engines_words(self, two):
+        broken = [dataclasses.replace(entry, quantity=Decimal(0)) for entry in two.inputs.entries[:1]]
+        inputs = dataclasses.replace(two.inputs, entries=[*broken, *two.inputs.entries[1:3]])
+        run = _replayed("two", {}, inputs)
+        [skipped] = run.skipped
+        assert skipped.at == f"{inputs.options.entries}:2"
+        assert skipped.why == "bracket E000001: quantity 0 is not a positive number"
+
+    def test_a_rule_begins_where_the_slowest_policy_of_its_symbol_has_an_atr(self, tmp_path):
+        shaken_market(tmp_path / "XYZ-1h.csv", 3)
+        (tmp_path / "policies.yaml").write_text("a: {}\nb: {atr: {multiplier: 3}}\n")
+        folder = tmp_path / "configs"
+        folder.mkdir()
+        (folder / "trade_exit.yaml").write_text("trade_exit:\n  symbols: {XYZ: {atr: {period: 30}}}\n")
+        options = ReplayOptions(tmp_path / "XYZ-1h.csv", "every:1")
+        found = compare(options, read_policies(tmp_path / "policies.yaml", folder, None, {}))
+        assert found.inputs.entries[0].index == 30
 
     def test_a_trade_that_outweighs_all_others_is_named(self, two):
         wild = [dataclasses.replace(two.figures[0].trades[7], own_r=-25_000.0), *two.figures[0].trades[8:]]

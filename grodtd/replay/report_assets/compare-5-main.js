@@ -18,7 +18,7 @@ function drawStrip() {
   const css = (at, more = null) => [numeric.has(at) && "num", more].filter(Boolean).join(" ") || null;
   const body = trade.members.map((bracket, policy) => {
     const name = element("th", { scope: "row" }, element("i", { class: `swatch p${policy}`, "aria-hidden": "true" }), names[policy]);
-    if (bracket === null) return element("tr", {}, name, element("td", { colspan: heads.length - 1, class: "muted" }, "skipped this entry"));
+    if (bracket === null) return element("tr", {}, name, element("td", { colspan: heads.length - 1, class: "muted" }, `skipped this entry, ${data.skipped[policy][trade.id] || "it came to no bracket"}`));
     const [, stops] = stopSteps(bracket);
     const last = stops[stops.length - 1];
     const out = lastRow(bracket);
