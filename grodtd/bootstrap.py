@@ -401,7 +401,7 @@ def simulate_one(seed: int, profile: str) -> "History":
 
 
 def simulate_script(profile: str, deaths: tuple[int, ...], strategy: str = "default") -> "tuple[History, int]":
-    """Play the scripted life of a strategy, dying at the boundaries named; return what came of it and how many there were."""
+    """Play a scripted life, dying at the boundaries named; return what came of it and how many there were."""
     from grodtd.simulation.crashes import scripted  # noqa: PLC0415 - as above
 
     return scripted(profile, SimulatedDisk(), deaths, strategy)

@@ -181,7 +181,10 @@ def _of_report(order: LegOrder, report: ExecutionReport | OrderReport) -> Meanin
             return M.NOTHING  # known there, but the old one still works
         return M.REPLACE_REFUSED if status is OrderStatus.REJECTED else M.REPLACED
     if status is OrderStatus.REPLACED:
-        return M.REPLACED if pending is not None and report.client_order_id == order.client_order_id else M.NOTHING
+        if report.client_order_id != order.client_order_id:
+            return M.NOTHING
+        # Nothing is to take its place: that was told to have ended, and had taken it first.
+        return M.REPLACED if pending is not None else M.CANCELED
     if report.client_order_id != order.client_order_id or status is OrderStatus.PENDING:
         return M.NOTHING  # an id that gave way: only its fills count, and they are booked
     if type(report) is ExecutionReport and report.exec_ref_id:

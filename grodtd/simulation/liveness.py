@@ -156,7 +156,7 @@ class Liveness:
         if self.books.venue.capabilities.stop_orders is StopOrders.NONE:
             level = position.tightest
             through = level is not None and (exit_px - level) * position.side.sign <= 0
-            return covered if through else position.net
+            return covered if through else max(position.net, ZERO)
         return covered
 
     # -- when all is calm -----------------------------------------------------------------------------------

@@ -151,23 +151,20 @@ class Books:
             other.disturbed |= other.symbol == position.symbol
 
     def lacking(self, position: Position) -> Decimal:
-        """Units another bracket of the symbol sold too much and may not buy back, too few for an order: where exits are
-        bounded by what the account holds, this one's lack them.
+        """Units others of the symbol sold too much and are not to buy back: too few for an order, or of a bracket he
+        took back. Where exits are bounded by what the account holds, this one's lack them.
         """
         capabilities, instrument = self.venue.capabilities, self.instruments[position.symbol]
         if not capabilities.locks_inventory and capabilities.reduce_only is ReduceOnly.NONE:
             return ZERO
-        return sum(
-            (
-                -other.net
-                for other in self.positions.values()
-                if other is not position
-                and other.symbol == position.symbol
-                and other.net < 0
-                and not instrument.sellable(-other.net, other.tightest or other.first_px or ZERO)
-            ),
-            ZERO,
-        )
+        lacking = ZERO
+        for other in self.positions.values():
+            if other is position or other.symbol != position.symbol or other.net >= 0:
+                continue
+            too_few = not instrument.sellable(-other.net, other.tightest or other.first_px or ZERO)
+            if other.released or too_few:
+                lacking -= other.net
+        return lacking
 
     def _not_alone(self, position: Position) -> bool:
         """Whether other units lie in an account whose position bounds reduce-only orders, and our process has not

@@ -95,12 +95,12 @@ class Recording:
 
 
 RECORDINGS = [
-    Recording("AAPL-1d", "0.01", "every:5"),
-    Recording("AAPL-1d", "0.01", "every:5:sell"),
+    Recording("AAPL-1d", "0.01", "every:11"),
+    Recording("AAPL-1d", "0.01", "every:11:sell"),
     Recording("SPY-1d", "0.01", "ema-cross:10,30"),
     Recording("SPY-1h", "0.01", "every:97"),
-    Recording("EURUSD-1h-bidask", "0.00001", "every:101"),
-    Recording("EURUSD-1h-bidask", "0.00001", "every:101:sell"),
+    Recording("EURUSD-1h-bidask", "0.00001", "every:199"),
+    Recording("EURUSD-1h-bidask", "0.00001", "every:199:sell"),
     Recording("BTCUSD-1m", "0.01", "every:67"),
     Recording("AAPL-1m-split-2014", "0.01", "every:9"),
     Recording("SPY-1s-20131007", "0.01", "every:50:sell"),
@@ -127,7 +127,7 @@ def test_recorded_ticks(tmp_path, shared_data):
     config = TwinConfig(tick=Decimal("0.00001"), fee_rate=Decimal("0.00002"))
     entries = [
         TwinEntry(quote.time_ns, "EURUSD", side, Decimal(10_000))
-        for quote in quotes[500::1500]
+        for quote in quotes[500::4000]
         for side in ("buy", "sell")
     ]
     agree(compare(tmp_path, Scenario("ticks", "EURUSD", config, entries, [], quotes), "pessimistic"))

@@ -107,6 +107,8 @@ LIVES = {
                                                 "canceled 1/8"),
     "the old one went, by a query": (10, "new; replace 8; vanished; replaced", "working 0/8 B.stop2"),
     "the old one told its end in words": (10, "new; replace 8; old replaced", "working 0/8 B.stop2"),
+    "the new one was taken, and rejected before we heard": (
+        10, "new; replace 8; new one rejected; old replaced", "canceled 0/10 B.stop1"),
     "late fill of the old one": (10, "new; (fill 2); replace 12; replaced; told", "working 2/12 B.stop2"),
     # Requests without an answer.
     "no answer": (10, "unknown", "unsure 0/10"),
