@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable
 from importlib.resources import files
 from string import Template
@@ -15,8 +16,12 @@ def asset(name: str) -> str:
 
 
 def filled(name: str, **parts: str) -> str:
-    """Return a template with its parts in place; they are HTML, escaped where they were made."""
-    return Template(asset(name)).substitute(parts)
+    """Return a template with its parts in place; they are HTML, escaped where they were made.
+
+    A line `<!-- include NAME -->` stands for another template, which takes the same parts: what pages share.
+    """
+    whole = re.sub(r"<!-- include (\S+) -->\n", lambda found: asset(found[1]), asset(name))
+    return Template(whole).substitute(parts)
 
 
 def script_of(names: Iterable[str]) -> str:
