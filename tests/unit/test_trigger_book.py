@@ -166,6 +166,7 @@ def heard(bid, ask):
     return Quote("X", bid, ask)
 
 
+@pytest.mark.timeout(1800 if THOROUGH else 120)
 @pytest.mark.parametrize("seed", range(5))
 def test_quotes_one_by_one_touch_what_a_loop_over_all_finds(seed):
     for number in range(10):
@@ -185,6 +186,7 @@ def test_quotes_one_by_one_touch_what_a_loop_over_all_finds(seed):
         assert 0 < world.fired < world.quoted  # neither always nor never
 
 
+@pytest.mark.timeout(1800 if THOROUGH else 120)
 @pytest.mark.parametrize("seed", range(5))
 def test_arrays_touch_what_single_quotes_do(seed):
     """The same index and the same order, by numpy and compiled, in arrays of any length."""
