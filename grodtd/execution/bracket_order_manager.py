@@ -102,6 +102,8 @@ def reopen(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: T
     step.tell(NoteKind.REOPENED, Severity.WARNING, open_qty=cover.open_qty, was=bracket.phase.value)
     if bracket.exit_reason == EXTERNAL:
         bracket = replace(bracket, exit_reason="")
+    # The level in force stays; what trails begins at the price it finds: the best one before the end may lie far off.
+    bracket = replace(bracket, best_px=bracket.stop_px, move_at_ns=None)
     return guard(step, bracket, terms, cover, touch)
 
 

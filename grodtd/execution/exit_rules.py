@@ -119,14 +119,16 @@ def _move_in_time(step: Step, bracket: Bracket, terms: Terms) -> Bracket:
 
 
 def _between_moves_ns(bracket: Bracket, terms: Terms) -> int:
-    """Return how long a move by quotes waits for the one before: the policy's interval for each request it takes.
+    """Return how long a move by quotes waits for the one before: the policy's interval.
 
-    Several stops, and venues that amend by cancelling and placing again, would use up what protection needs.
+    Where a stop moves by being cancelled and placed again, it is the interval for each of these requests: several stops
+    would else use up what protection needs.
     """
+    interval_ns = seconds_ns(terms.policy.ratchet.min_interval_s)
+    if terms.capabilities.amend in (Amend.IN_PLACE, Amend.REPLACE):
+        return interval_ns
     stops = sum(order.leg is Leg.STOP and order.alive for order in bracket.orders)
-    in_one = terms.capabilities.amend in (Amend.IN_PLACE, Amend.REPLACE)
-    requests = stops if in_one else 2 * stops
-    return seconds_ns(terms.policy.ratchet.min_interval_s) * max(1, requests)
+    return interval_ns * max(1, 2 * stops)
 
 
 def on_time(step: Step, bracket: Bracket, terms: Terms) -> Bracket:
