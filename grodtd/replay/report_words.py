@@ -126,9 +126,6 @@ def warning_texts(facts: Facts) -> list[str]:
     splits = {split["text"]: split["brackets"] for split in run["split_warnings"]}
     said = [remark for remark in dict.fromkeys([*facts.remarks, *run["remarks"]]) if remark not in splits]
     said += [f"{text}. {_touched(ids)}" for text, ids in splits.items()]
-    entries = run["entries"]
-    if entries["refused"]:
-        said.append(f"{counted(entries['refused'], 'entry', 'entries')} refused; refused.csv says why.")
     if run["fallback"]:
         brackets = counted(run["fallback"], "closed bracket")
         share = percent(run["fallback"] / run["count"])

@@ -312,8 +312,9 @@ def run_batch(batch: Batch, sink: Sink | None, progress: Progress | None = None,
     rows = _rows_together(tracks, lives_of)
     summary = summarize(rows)
     others = _other_models(tracks, lives_of, options.model, by or drive)
-    facts = _facts(batch, tracks, lives_of, rows, _pnl_by_model(rows, summary, others))
-    return Replayed(batch, lives_of, rows, summary, facts, others, () if gate is None else gate.refused, unmade)
+    refused = () if gate is None else gate.refused
+    facts = _facts(batch, tracks, lives_of, rows, _pnl_by_model(rows, summary, others), len(refused))
+    return Replayed(batch, lives_of, rows, summary, facts, others, refused, unmade)
 
 
 class Track(NamedTuple):
@@ -440,6 +441,7 @@ def _facts(
     lives_of: Sequence[Sequence[Life]],
     rows: Sequence[ExitRow],
     pnl_by_model: dict[str, Decimal | None],
+    refused: int,
 ) -> RunFacts:
     options, parts = batch.options, batch.parts
     prices = [inputs.prices for inputs in parts]
@@ -464,7 +466,8 @@ def _facts(
         prices_last_ns=max(int(each.time_ns[-1]) for each in prices),
         entries_source=options.entries,
         entries_sha256=parts[0].entries_sha256,
-        entries_count=sum(len(inputs.entries) for inputs in parts),
+        entries_count=sum(len(inputs.entries) for inputs in parts) - refused,
+        refused_count=refused,
         dropped_prices=sum(inputs.dropped_prices for inputs in parts),
         dropped_entries=batch.dropped_entries + sum(inputs.dropped_entries for inputs in parts),
         crossed_quotes=sum(each.crossed_count for each in prices if isinstance(each, Quotes)),

@@ -56,6 +56,7 @@ class RunFacts:
     entries_sha256: str | None
     """None for a rule."""
     entries_count: int
+    """Entries used: neither dropped nor refused."""
     refused_count: int = 0
     dropped_prices: int = 0
     """Bad rows left out by --skip-bad."""

@@ -4,6 +4,7 @@ Bars of a stock that stands at 100 and then falls a dollar a bar; the account be
 """
 
 import csv
+import json
 
 import pytest
 from typer.testing import CliRunner
@@ -86,6 +87,8 @@ def test_what_is_refused_is_in_refused_csv_with_the_reason_and_the_rest_is_repla
         "allowed: 0.02 of equity 100000 = 2000; what would pass: a quantity of at most 200",
     }
     assert "2 of 3 entries were refused by the limits (refused.csv): 2 by max_trade_risk" in " ".join(said.split())
+    entries = json.loads((desk.out / "summary.json").read_text("utf-8"))["entries"]
+    assert (entries["count"], entries["refused"], entries["dropped"]) == (1, 2, 0)
 
 
 def test_what_is_open_counts_and_what_has_ended_does_not(desk):
