@@ -381,13 +381,11 @@ def test_remarks_splits_fallbacks_and_missing_risk_are_told_once(bars, rows):
         "split_warnings": [split],
         "split_brackets": {split: touched},
         "remarks": ["3 rows dropped"],
-        "refused_count": 1,
     }
     said = warning_texts(facts_of(bars, [*rows, *odd], run, ["3 rows dropped", split.text]))
     assert said == [
         "3 rows dropped",
         f"2014-06-09: opens at a seventh. Brackets it touches: {', '.join(touched[:8])} and 2 more.",
-        "1 entry refused; refused.csv says why.",
         "1 closed bracket (4.5\u00a0%) had no ATR: the stop is the fallback percentage.",
         "1 closed bracket planned no risk (stop on the wrong side, or at the entry): in no figure in R.",
     ]
