@@ -1,7 +1,8 @@
 """Memory an open bracket takes in the core: `python -m benchmarks.memory`. tracemalloc: every byte Python holds.
 
-Each bracket is a long of which the entry filled and the stop rests. Facts come as a connector makes them, no two
-sharing a value: each goes through the journal's codec first. Then the same engine as a restart makes it of a snapshot.
+Each bracket is a long of which the entry filled and the stop rests, at a price few others have. Facts come as a
+connector makes them, no two sharing a value: each goes through the journal's codec first. Then the same engine as a
+restart makes it of a snapshot.
 """
 
 import gc
@@ -31,9 +32,10 @@ def facts(count: int) -> Iterator[Event]:
     yield PoliciesLoaded({"default": POLICY}, SECOND)
     yield InstrumentsLoaded(tuple(Instrument(symbol) for symbol in SYMBOLS), SECOND)
     yield CapabilitiesLearned(Capabilities(), SECOND)
-    ten, px = Decimal(10), Decimal(100)
+    ten = Decimal(10)
     for i in range(count):
         name, entry, now_ns = f"B{i}", f"B{i}.entry1", SECOND + i
+        px = 100 + Decimal(i % 4_999).scaleb(-2)
         yield BracketRequested(
             name, SYMBOLS[i % len(SYMBOLS)], Side.BUY, ten, entry_client_order_id=entry, reading=READING,
             ts_event_ns=now_ns, ts_received_ns=now_ns,

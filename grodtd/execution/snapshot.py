@@ -27,6 +27,7 @@ from grodtd.execution.enhanced_engine import Engine
 from grodtd.execution.holdings import Doubt
 from grodtd.execution.oco_emulator import Touch
 from grodtd.execution.risk_state import RiskState
+from grodtd.execution.sharing import share_values
 
 EDITION = 1
 """Raise it when a value of the state comes to mean something else; a new shape is noticed without it."""
@@ -164,7 +165,7 @@ def encode(state: EngineState) -> bytes:
 def decode(payload: bytes) -> EngineState:
     """Return the state `encode` wrote. Raises: `SnapshotUnreadable`."""
     try:
-        return _decoder().decode(payload)
+        return share_values(_decoder().decode(payload))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SnapshotUnreadable(f"the engine's state cannot be decoded ({error})") from None
 
