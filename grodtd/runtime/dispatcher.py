@@ -3,9 +3,10 @@
 Order is kept per bracket: its next command is sent when the one before it was answered (or timed out). Brackets do
 not wait for each other, nor do a bracket's exits for its entry: a fill can be heard of before the entry's own answer,
 and is protected then. Questions change nothing at the venue: they have a lane of their own, so that no stop waits for
-an answer. Up to `max_in_flight` requests are under way at once. A command is sent only when the journal
-has made it durable (S6), and only while it is fresh: an order decided long ago (a slow lane, a journal that was full)
-is told to the engine as never sent, so that it decides again from what is true now.
+an answer. Up to `max_in_flight` orders are under way at once, and as many questions: those that are not answered take
+no order's place. A command is sent only when the journal has made it durable (S6), and only while it is fresh: an order
+decided long ago (a slow lane, a journal that was full) is told to the engine as never sent, so that it decides again
+from what is true now.
 """
 
 import asyncio
@@ -71,7 +72,7 @@ class Dispatcher:
         self._observe: Observe = _unobserved
         self._broker, self._clock, self._deliver, self._orders_of = broker, clock, deliver, orders_of
         self._timeout_s = timeout_s
-        self._in_flight = asyncio.Semaphore(max_in_flight)
+        self._in_flight, self._asking = asyncio.Semaphore(max_in_flight), asyncio.Semaphore(max_in_flight)
         self._lanes: dict[str, deque[tuple[Command, Durable, int]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -136,9 +137,10 @@ class Dispatcher:
                 command, durable, decided_ns = lane.popleft()
                 await durable()
                 await self._open.wait()
-                if not isinstance(command, QueryOrder | Reconcile):  # each of their questions is counted by itself
+                asks = isinstance(command, QueryOrder | Reconcile)
+                if not asks:  # each question is counted by itself
                     await self._governor.permit(command)
-                async with self._in_flight:
+                async with self._asking if asks else self._in_flight:
                     stale = self._stale(command, decided_ns)
                     facts = stale or await self._carry_out(command)
                 for fact in facts:
