@@ -268,6 +268,10 @@ class Engine:
             if bracket is not None and may_forget(bracket, event.ts_received_ns):
                 self.forget(bracket_id)
                 self._forgotten[bracket_id] = bracket.closed_ns or 0
+                for order in bracket.orders:
+                    client_id = order.client_order_id
+                    if order.leg is Leg.ENTRY and client_id.rpartition(".")[0] != bracket_id:
+                        self._entry_orders.setdefault(client_id, bracket_id)  # a late fill of it is not nobody's
         in_use = {bracket.policy_fingerprint for bracket in self._brackets.values()}
         self._policies_in_use = {name: policy for name, policy in self._policies_in_use.items() if name in in_use}
         self._terms = {key: terms for key, terms in self._terms.items() if key[0] in in_use}

@@ -15,6 +15,8 @@ from grodtd.execution.terms import Step
 
 EARLIEST_NS = 3_600_000_000_000
 """Nothing is dropped sooner after its end: busts and late fills are looked for that long (`runtime.reconciler`)."""
+CLOCKS_APART_NS = 60_000_000_000
+"""Our clock told the end, the venue's tells its fills: the bracket's own last fill may seem to come after its end."""
 
 
 def may_forget(bracket: Bracket, now_ns: int) -> bool:
@@ -54,7 +56,7 @@ def unexplained(bracket_id: str, ended_ns: int, fact: ExecutionReport) -> Note |
 
     `ended_ns`: when the bracket ended. What happened before is in its books; a venue lists it for a long time.
     """
-    if not fact.exec_id or not fact.last_qty or fact.ts_event_ns <= ended_ns:
+    if not fact.exec_id or not fact.last_qty or fact.ts_event_ns <= ended_ns + CLOCKS_APART_NS:
         return None
     step = Step(fact.ts_received_ns, bracket_id)
     step.tell(

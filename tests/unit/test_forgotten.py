@@ -104,6 +104,29 @@ def test_what_the_venue_lists_of_its_life_is_old_news():
     assert not fill(trade, "B.stop1", "e1", event_ns=closed_ns).journal
 
 
+def test_its_own_last_fill_is_old_news_by_a_venue_whose_clock_is_ahead():
+    trade = ended()
+    closed_ns = trade.engine.bracket("B").closed_ns
+    forget(trade, "B")
+    assert not fill(trade, "B.stop1", "e1", event_ns=closed_ns + 5 * S).journal
+
+
+def test_a_late_fill_of_an_entry_with_a_name_of_its_own_is_an_alarm_too():
+    trade = ended()
+    trade.engine.process(
+        BracketRequested(
+            "C", "X", Side.BUY, d(10), entry_client_order_id="app-77", filled_qty=d(10), filled_px=d(100),
+            stop_px=d(90), ts_received_ns=trade.now_ns,
+        )
+    )  # fmt: skip
+    fill(trade, "C.stop1", "out")
+    assert trade.engine.bracket("C").phase is Phase.CLOSED
+    forget(trade, "C")
+    trade.engine = restore(decode(encode(snapshot(trade.engine))))
+    (note,) = fill(trade, "app-77", side=Side.BUY).notes
+    assert (note.kind, note.bracket_id) == (NoteKind.UNEXPLAINED_FILL, "C")
+
+
 def test_nothing_else_about_it_matters_or_crashes():
     trade = ended()
     forget(trade, "B")
