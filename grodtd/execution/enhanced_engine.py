@@ -67,6 +67,8 @@ from grodtd.execution.trigger_book import TriggerBook
 from grodtd.execution.watched_levels import watched_levels
 
 _ORDER_FACTS = frozenset({ExecutionReport, OrderReport, RequestRefused, RequestUnknown, RequestNotSent, OrderNotFound})
+_FEW = 64
+"""So many deadlines that no longer hold may always lie about."""
 
 
 class Engine:
@@ -647,4 +649,8 @@ class Engine:
             self._due[bracket_id] = due_ns
             if due_ns is not None:
                 heapq.heappush(self._deadlines, (due_ns, bracket_id))
+                if len(self._deadlines) > _FEW + 2 * len(self._due):
+                    # What was put off lies about until its time has come, which may be days away.
+                    self._deadlines = [(at_ns, name) for name, at_ns in self._due.items() if at_ns is not None]
+                    heapq.heapify(self._deadlines)
         return Outcome(tuple(step.commands), tuple(step.notes))

@@ -172,3 +172,13 @@ def test_the_table_of_the_design_page_is_what_happens(rule, side):
     for row in rows:
         desk.bar(row["high"], row["close"], atr=row["ATR"])
         assert (row["bar"], desk.stop.split()[0]) == (row["bar"], row[rule])
+
+
+def test_deadlines_that_were_put_off_do_not_pile_up():
+    trail = TrailingPolicy(TrailMethod.DISTANCE, d(5))
+    days = Policy(trailing=trail, ratchet=by_quote(), time_exit=TimeExitPolicy(after_s=d(864_000)))
+    desk = Desk("stop_resting", days, target=1_000).quotes(*range(101, 501))
+    assert desk.stop == "495 trail"
+    assert len(desk.engine._deadlines) < 100
+    desk.wait(864_000)
+    assert desk.bracket.phase is Phase.CLOSED
