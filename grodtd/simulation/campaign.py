@@ -114,14 +114,25 @@ def _at(ordered: list[float], share: float) -> float:
 
 
 def run(
-    play: Play, seeds: Iterable[int], profiles: Iterable[str], *, jobs: int = 1, progress: Progress | None = None
+    play: Play,
+    seeds: Iterable[int],
+    profiles: Iterable[str],
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    broken: Callable[[History], None] | None = None,
 ) -> Campaign:
-    """Play every seed on every profile. Over `jobs` processes (0: one a core); the result is the same."""
+    """Play every seed on every profile. Over `jobs` processes (0: one a core); the result is the same.
+
+    `broken` hears of a history that broke an invariant as soon as it is played.
+    """
     campaign = Campaign()
     jobs = jobs or os.cpu_count() or 1
     work = [(seed, profile) for profile in profiles for seed in seeds]
     for done, history in enumerate(_played(play, work, jobs), 1):
         campaign.add(history)
+        if history.violations and broken is not None:
+            broken(history)
         if progress is not None:
             progress(done, len(work))
     return campaign
