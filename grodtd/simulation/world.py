@@ -198,8 +198,8 @@ class World(Eyes):
         )
 
     async def _hand_over(self, runner: Runner) -> None:
-        assert self.process is not None
-        self.user.whole_trades.pass_on(self.process.door)
+        if self.process is not None:  # it may have died while its turn was coming
+            self.user.whole_trades.pass_on(self.process.door)
         await self.user.hand_over(runner)
 
     def _can_act(self, symbol: str) -> bool:
