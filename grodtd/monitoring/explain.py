@@ -19,12 +19,16 @@ from grodtd.domain.commands import (
     SubmitOrder,
 )
 from grodtd.domain.events import (
+    BarsClosed,
     BracketReconciled,
     BracketRequested,
+    EntriesPaused,
+    EntriesResumed,
     EntryRefused,
     Event,
     FlattenRequested,
     LevelsChangeRequested,
+    LinkStatus,
     OrderNotFound,
     PositionReported,
     ReleaseRequested,
@@ -146,7 +150,28 @@ def _told(fact: Event) -> str:
         return f"asked to open: {_word(fact.side)} {size}{fact.symbol}"
     if isinstance(fact, BracketReconciled):
         return "every order was compared with the venue"
-    return type(fact).__name__
+    if isinstance(fact, BarsClosed):
+        return _bars(fact)
+    return _of_the_account(fact)
+
+
+def _bars(fact: BarsClosed) -> str:
+    same = fact.bid_close == fact.ask_close
+    at = plain(fact.bid_close) if same else f"bid {plain(fact.bid_close)}, ask {plain(fact.ask_close)}"
+    if fact.bars == 1:
+        return f"a bar of {fact.symbol} closed at {at}"
+    return f"{fact.bars} bars of {fact.symbol} closed, the last at {at}"
+
+
+def _of_the_account(fact: Event) -> str:
+    """Say a fact about everything; one that was never put into words by its own name, spaced: `sessions loaded`."""
+    if isinstance(fact, LinkStatus):
+        return f"the connection to the venue is {'up' if fact.up else 'down'}{_because(fact.reason)}"
+    if isinstance(fact, EntriesPaused):
+        return f"asked to take no new entries{_because(fact.reason)}"
+    if isinstance(fact, EntriesResumed):
+        return f"asked to take entries again{_because(fact.reason)}"
+    return "".join(f" {char.lower()}" if char.isupper() else char for char in type(fact).__name__).lstrip()
 
 
 def _because(reason: str) -> str:
