@@ -150,7 +150,13 @@ def unknown_key(path: Path) -> str:
     """Say that a key does not exist, and which one was probably meant."""
     if len(path) == 1 and path[0] in FILE_OF:
         return f"unknown key in this file: it belongs in {FILE_OF[path[0]]}"
-    near = nearest(path)
+    apart = tuple(dotted(path).split("."))
+    if apart != path and isinstance(find(apart), Key):
+        first = next(place for place, name in enumerate(path) if "." in name)
+        *blocks, last = apart[first:]
+        opened = "".join(f"{name}: {{" for name in blocks)
+        return f"no dots in keys here; write it in blocks, {opened}{last}: ...{'}' * len(blocks)}"
+    near = nearest(path) or nearest(apart)
     if near:
         return f"unknown key; nearest known key: {dotted(near)}"
     around = find(path[:-1])

@@ -82,6 +82,16 @@ def test_a_base_ratio_holds_for_symbols_with_a_ratio_of_their_own_too(policies):
             ":3: b.atr.multiplir: unknown key; nearest known key: b.atr.multiplier",
         ),
         (
+            "a key with dots, as a grid has it",
+            "a: {}\nb:\n  atr.multiplier: 3\n",
+            ":3: b.atr.multiplier: no dots in keys here; write it in blocks, atr: {multiplier: ...}",
+        ),
+        (
+            "a misspelt key with dots",
+            "a: {}\nb:\n  atr.multiplyer: 3\n",
+            ":3: b.atr.multiplyer: unknown key; nearest known key: b.atr.multiplier",
+        ),
+        (
             "a key a level too high",
             "a: {}\nb:\n  period: 3\n",
             ":3: b.period: unknown key; nearest known key: b.atr.period",
