@@ -48,6 +48,8 @@ class Findings:
     """Open orders that bear an id of ours and belong to no living bracket."""
 
 
+PAST_IDS = 3
+"""So many of an order's former ids are asked about, the latest first."""
 TRIES = 3
 """How often a question about one order is put before a comparison is given up."""
 
@@ -137,7 +139,7 @@ class Reconciler:
         """
         found: list[ExecutionReport] = []
         for order, symbol, gone in self._suspects(fills, asked_ns):
-            _, _, there = await self._ask(order.client_order_id)
+            there = await self._there(order)
             total = sum((quantity for _, quantity, _ in gone), Decimal(0))
             if there is None or there.cum_qty + total != order.cum_qty:
                 continue
@@ -156,6 +158,14 @@ class Reconciler:
                 for ref_id, quantity, px in gone
             )
         return found
+
+    async def _there(self, order: LegOrder) -> OrderReport | None:
+        """What the venue says of an order, by its id or one it bore before: a replacement may never have been taken."""
+        for client_order_id in (order.client_order_id, *order.past_ids[: -PAST_IDS - 1 : -1]):
+            _, _, there = await self._ask(client_order_id)
+            if there is not None:
+                return there
+        return None
 
     def _believed_alive(self) -> dict[str, str]:
         """Ids of orders that may still fill as far as we know, with their bracket's id."""
