@@ -166,11 +166,14 @@ class Dispatcher:
 
     async def _carry_out(self, command: Command) -> list[Event]:
         if isinstance(command, QueryOrder):
-            return await self._query(command.client_order_id)
+            return await self._query(command.client_order_id) or []
         if isinstance(command, Reconcile):
             facts: list[Event] = []
-            for client_order_id in self._orders_of(command.bracket_id):
-                facts.extend(await self._query(client_order_id))
+            answers = [await self._query(client_order_id) for client_order_id in self._orders_of(command.bracket_id)]
+            for answer in answers:
+                facts.extend(answer or [])
+            if None in answers:
+                return facts  # not compared order by order: the bracket stays frozen, and the engine asks again
             now_ns = self._clock.now_ns()
             return [*facts, BracketReconciled(command.bracket_id, now_ns, now_ns)]
         ids, verb, replacement_id = _named(command)
@@ -210,15 +213,15 @@ class Dispatcher:
             return await self._broker.cancel(command.client_order_id)
         return await self._broker.replace(command.client_order_id, command.order)
 
-    async def _query(self, client_order_id: str) -> list[Event]:
-        """Look an order up by id and among the fills; without any answer nothing is concluded."""
+    async def _query(self, client_order_id: str) -> list[Event] | None:
+        """Look an order up by id and among the fills; None: no answer, so nothing is concluded."""
         asked_ns = self._clock.now_ns()
         try:
             async with asyncio.timeout(self._timeout_s):
                 report = await self._reads.order(client_order_id)
                 fills = [f for f in await self._reads.fills(0) if f.client_order_id == client_order_id]
         except (Refused, NotSent, OutcomeUnknown, TimeoutError):
-            return []  # the engine's timer asks again
+            return None  # the engine's timer asks again
         now_ns = self._clock.now_ns()
         facts: list[Event] = list(executions_of(fills, now_ns))
         if report is not None:

@@ -2,7 +2,11 @@
 
 import asyncio
 
-from grodtd.domain.commands import QueryOrder, SubmitOrder
+import pytest
+
+from grodtd.domain.commands import QueryOrder, Reconcile, SubmitOrder
+from grodtd.domain.errors import OutcomeUnknown
+from grodtd.domain.events import BracketReconciled
 from grodtd.domain.orders import NewOrder, OrderReport, OrderStatus, OrderType, Side
 from grodtd.runtime.clocks import LoopClock
 from grodtd.runtime.dispatcher import Dispatcher
@@ -46,5 +50,32 @@ def test_a_stop_goes_out_while_the_venue_answers_no_question():
         await dispatcher.stop()
         assert broker.submitted == ["C.stop1"]
         assert [type(fact) for fact in told] == [OrderReport]
+
+    asyncio.run(story())
+
+
+class Halting(Deaf):
+    """A broker that answers about one order and not about the other."""
+
+    def __init__(self, silent):
+        super().__init__()
+        self.silent = silent
+
+    async def order(self, client_order_id):
+        if client_order_id in self.silent:
+            raise OutcomeUnknown("no answer")
+        return OrderReport(client_order_id, OrderStatus.WORKING)
+
+
+@pytest.mark.parametrize(("silent", "compared"), [((), True), (("B.target1",), False)])
+def test_a_bracket_is_compared_only_when_every_order_was_answered(silent, compared):
+    async def story():
+        told = []
+        clock = LoopClock(asyncio.get_running_loop(), 0)
+        dispatcher = Dispatcher(Halting(silent), clock, told.append, lambda name: ["B.stop1", "B.target1"])
+        dispatcher.send(Reconcile("B"), durable)
+        await dispatcher.settle()
+        assert isinstance(told[-1], BracketReconciled) == compared
+        assert told[0].client_order_id == "B.stop1"
 
     asyncio.run(story())
