@@ -36,7 +36,7 @@ from grodtd.domain.market import Quote
 from grodtd.domain.notes import Severity
 from grodtd.domain.orders import ExecutionReport, Side
 from grodtd.domain.outcome import Outcome
-from grodtd.domain.policy import Policy, policies_for
+from grodtd.domain.policy import NS_PER_S, Policy, policies_for
 from grodtd.execution.forgotten import due_to_forget
 from grodtd.execution.trade_exit_service import TradeExitService
 from grodtd.execution.volatility_reading import bars_wanted, read_bars
@@ -439,7 +439,8 @@ class LiveDaemon:
         instrument = self.configuration.instruments.get(symbol)
         if self.recording is not None or instrument is None or instrument.calendar is None:
             return False
-        return is_closed(instrument.calendar, self.clock.now_ns())
+        at_first_ns = int(float(self.configuration.daemon.prices_silent_s) * NS_PER_S)
+        return is_closed(instrument.calendar, self.clock.now_ns(), at_first_ns=at_first_ns)
 
     def _atr_now(self, symbol: str, policy: Policy, until_ns: int) -> Decimal | None:
         bars = self.market.closed(symbol, policy.atr.interval_s, bars_wanted(policy), until_ns)

@@ -6,8 +6,10 @@ from grodtd.domain.errors import ConfigError
 from grodtd.runtime.sessions import ALWAYS_OPEN, sessions
 
 
-def is_closed(calendar: str, now_ns: int) -> bool:
+def is_closed(calendar: str, now_ns: int, *, at_first_ns: int = 0) -> bool:
     """Return whether `calendar`'s market is closed at `now_ns`, ns since the epoch; False where nobody can tell.
+
+    For so long as `at_first_ns` after its open it counts as closed still: its last price is one of the day before.
 
     >>> saturday, monday = 1_772_841_600_000_000_000, 1_773_014_400_000_000_000  # 7 and 9 March 2026, midnight UTC
     >>> is_closed("FX", saturday), is_closed("FX", monday), is_closed("24/7", saturday)
@@ -20,4 +22,6 @@ def is_closed(calendar: str, now_ns: int) -> bool:
     except ConfigError:  # told at the start, and in the log, by who needs the hours
         return False
     begun = int(np.searchsorted(known.opens_ns, now_ns, side="right"))
-    return begun == 0 or now_ns >= int(known.closes_ns[begun - 1])
+    if begun == 0 or now_ns >= int(known.closes_ns[begun - 1]):
+        return True
+    return now_ns - int(known.opens_ns[begun - 1]) < at_first_ns

@@ -6,6 +6,7 @@ from grodtd.domain.bracket import Bracket, Levels, Phase
 from grodtd.domain.market import Quote
 from grodtd.domain.orders import Side
 from grodtd.domain.policy import Plan
+from grodtd.runtime.open_hours import is_closed
 from grodtd.runtime.silence import ORDERS, PRICES, Heard, Lookout, Trouble, orders_silent, prices_silent
 from tests.unit.engine_kit import S, d
 
@@ -137,3 +138,9 @@ def test_each_trouble_is_told_once_when_it_begins_and_once_when_it_is_over():
         ("info", "prices_silent_over", {"was": "Y for 61 s", "symbol": "Y"}),
     ]
     assert marks == [("begun", "X"), ("begun", "Y"), ("over", "X"), ("over", "Y")]
+
+
+@pytest.mark.parametrize(("after_open_s", "closed"), [(-1, True), (0, True), (59, True), (60, False)])
+def test_the_first_prices_of_a_session_are_waited_for(after_open_s, closed):
+    open_ns = 1_773_063_000 * S  # 9 March 2026, 13:30 UTC: New York opens
+    assert is_closed("XNYS", open_ns + after_open_s * S, at_first_ns=60 * S) == closed
