@@ -159,6 +159,8 @@ def _restart_forgets(stack: ExitStack) -> None:
         turn = original(*given, **named)
         for bracket_id in list(turn.engine._brackets):  # noqa: SLF001 - that is what a mutant is
             del turn.engine._brackets[bracket_id]  # noqa: SLF001
+        turn.engine._wants_bars.clear()  # noqa: SLF001
+        turn.engine._open_on_symbol.clear()  # noqa: SLF001
         return turn
 
     _swap(stack, process, "recover", recover)

@@ -249,7 +249,7 @@ def test_who_lost_the_lease_stops_acting(daemon):
         journal.execute("UPDATE head SET epoch = epoch + 1")
         journal.execute("UPDATE lease SET epoch = epoch + 1, holder = 'elsewhere:1'")
     status, text = daemon.say("pause-entries", "--reason", "noticed now")
-    assert status == 1, text
+    assert status in (1, 3), text  # 3: its own renewal of the lease noticed first, and it is gone
     assert daemon.wait() == 1
     assert "was taken over by elsewhere:1 under epoch 2. This instance must stop." in daemon.log
     assert "Traceback" not in daemon.log.splitlines()[-1]
