@@ -145,8 +145,8 @@ def complaint(path: str, bad: list[BadRow], *, can_skip: bool = True) -> DataErr
     if len(bad) > SHOWN:
         shown.append(f"... and {len(bad) - SHOWN:,} more")
     count = "1 bad row" if len(bad) == 1 else f"{len(bad):,} bad rows"
-    todo = "Correct the file, or drop such rows with --skip-bad." if can_skip else "Correct the file."
-    return DataError("\n".join([f"{path}: {count}", *shown, todo]))
+    skip = "; replays, comparisons and sweeps drop such rows with --skip-bad" if can_skip else ""
+    return DataError("\n".join([f"{path}: {count}", *shown, f"Correct the file{skip}."]))
 
 
 def _bytes_of(path: Path, progress: Progress | None) -> tuple[bytes, str]:
@@ -168,7 +168,8 @@ def _bytes_of(path: Path, progress: Progress | None) -> tuple[bytes, str]:
 
 def unreadable(path: Path, error: OSError) -> DataError:
     """Say that a file cannot be opened or read."""
-    return DataError(f"{path}: cannot be read: {error.strerror or error}")
+    todo = "; name one file in it: only `grodtd replay` takes folders, of prices" if path.is_dir() else ""
+    return DataError(f"{path}: cannot be read: {error.strerror or error}{todo}")
 
 
 def damaged_gzip(path: str, error: Exception) -> DataError:

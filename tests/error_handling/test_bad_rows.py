@@ -75,7 +75,7 @@ class TestBadBars:
         assert str(error.value).splitlines() == [
             "AAPL-1m.csv: 1 bad row",
             f"AAPL-1m.csv:4: {told}",
-            "Correct the file, or drop such rows with --skip-bad.",
+            "Correct the file; replays, comparisons and sweeps drop such rows with --skip-bad.",
         ]
 
     @pytest.mark.parametrize(("row", "told"), BAD_BARS)
@@ -196,7 +196,9 @@ class TestNoTableAtAll:
             read_prices("nowhere.csv")
 
     def test_a_folder(self, tmp_path):
-        with pytest.raises(DataError, match="cannot be read: Is a directory"):
+        with pytest.raises(
+            DataError, match="cannot be read: Is a directory; name one file in it: only `grodtd replay` takes folders"
+        ):
             read_prices(tmp_path)
 
 
