@@ -44,7 +44,7 @@ from grodtd.domain.ids import check_bracket_id
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import Quote
 from grodtd.domain.notes import Note, NoteKind, Severity
-from grodtd.domain.orders import ExecutionReport, Leg, OrderReport
+from grodtd.domain.orders import ExecutionReport, Leg, OrderReport, Side
 from grodtd.domain.outcome import NOTHING_HAPPENED, Outcome
 from grodtd.domain.policy import Plan, Policy, policy_for
 from grodtd.domain.risk import Accepted
@@ -85,6 +85,8 @@ class Engine:
         self._policies_in_use: dict[str, Policy] = {}
         self._open_on_symbol: dict[str, dict[str, None]] = {}
         """Brackets that have not ended, by symbol, oldest first."""
+        self._open_shorts: dict[str, int] = {}
+        """How many of them are shorts: whether one of the other side is open is asked at every request."""
         self._doubts: dict[str, Doubt] = {}
         """The last reading of a position that did not agree with what we hold, by symbol."""
         self._halted: dict[str, str] = {}
@@ -306,9 +308,17 @@ class Engine:
                     f"{event.symbol} is halted: {self._halted[event.symbol]}; resume entries when that is settled",
                     code="symbol_halted",
                 )
-            others = [self._brackets[other] for other in self._open_on_symbol.get(event.symbol, ())]
-            check_entry(event, policy, self._capabilities, self._paused, self._active, others)
+            opposite = self._opposite(event.symbol, event.side)
+            check_entry(event, policy, self._capabilities, self._paused, self._active, opposite)
         return policy, instrument
+
+    def _opposite(self, symbol: str, side: Side) -> Bracket | None:
+        """Return the oldest open bracket of a symbol's other side; all are looked at only where there is one."""
+        open_ids = self._open_on_symbol.get(symbol, {})
+        shorts = self._open_shorts.get(symbol, 0)
+        if not (shorts if side is Side.BUY else len(open_ids) - shorts):
+            return None
+        return next(other for other in map(self._brackets.__getitem__, open_ids) if other.side is not side)
 
     def _weigh(self, event: BracketRequested, terms: Terms) -> tuple[Accepted, str]:
         if self._risk.limits is None:
@@ -622,6 +632,8 @@ class Engine:
         if was_open != is_open:
             change = 1 if is_open else -1
             self._active += change
+            if after.side is Side.SELL:
+                self._open_shorts[after.symbol] = self._open_shorts.get(after.symbol, 0) + change
             if is_open:
                 self._open_on_symbol.setdefault(after.symbol, {})[bracket_id] = None
             else:

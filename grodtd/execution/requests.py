@@ -4,7 +4,6 @@ Refusal is for entries not sent yet and for changes by hand. For a fill that exi
 number: it is protected, or it is exited.
 """
 
-from collections.abc import Iterable
 from decimal import Decimal
 
 from grodtd.domain.bracket import Bracket, ExitState
@@ -61,18 +60,17 @@ def check_entry(
     capabilities: Capabilities,
     paused: str,
     active: int,
-    others: Iterable[Bracket],
+    opposite: Bracket | None,
 ) -> None:
-    """Refuse what may be refused: an entry that has not filled yet. `others` are open on its symbol."""
+    """Refuse what may be refused: an entry that has not filled yet. `opposite` is open on its symbol's other side."""
     if paused:
         raise Refused(f"new entries are paused: {paused}", code="entries_paused")
-    for other in others:
-        if other.side is not event.side:
-            raise Refused(
-                f"bracket {other.bracket_id} is a {other.side.value} of {event.symbol}: a {event.side.value} would "
-                "take from its position, not open one of its own; get out of it first, or wait for its end",
-                code="opposite",
-            )
+    if opposite is not None:
+        raise Refused(
+            f"bracket {opposite.bracket_id} is a {opposite.side.value} of {event.symbol}: a {event.side.value} would "
+            "take from its position, not open one of its own; get out of it first, or wait for its end",
+            code="opposite",
+        )
     limit = policy.bracket_orders.max_active_brackets
     if active >= limit:
         full = Refusal(

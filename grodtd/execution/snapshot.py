@@ -11,6 +11,7 @@ engine and fails when one is neither kept nor worked out.
 # ruff: noqa: SLF001
 
 import heapq
+from collections import Counter
 from decimal import Decimal
 from functools import cache
 from zlib import crc32
@@ -126,6 +127,9 @@ def restore(state: EngineState) -> Engine:
     engine._paused = state.paused
     engine._active = state.active
     engine._open_on_symbol = {symbol: dict.fromkeys(ids) for symbol, ids in state.open_on_symbol.items()}
+    open_ids = [bracket_id for ids in state.open_on_symbol.values() for bracket_id in ids]
+    shorts = (bracket for bracket in map(engine._brackets.__getitem__, open_ids) if bracket.side is Side.SELL)
+    engine._open_shorts = dict(Counter(bracket.symbol for bracket in shorts))
     engine._doubts = dict(state.doubts)
     engine._halted = dict(state.halted)
     engine._pairs = {symbol: dict.fromkeys(ids) for symbol, ids in state.pairs.items()}

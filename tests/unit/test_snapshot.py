@@ -51,6 +51,7 @@ KEPT = {
 WORKED_OUT = {
     "_terms": "from policy, instrument and capabilities, when asked for",
     "_deadlines": "the order of _due",
+    "_open_shorts": "the sides of _brackets in _open_on_symbol",
     "_now_ns": "every fact sets it before anybody reads it",
     "_manager": "it has no state",
 }
