@@ -109,6 +109,8 @@ class LegOrder(msgspec.Struct, frozen=True, gc=False):
     @property
     def cum_qty(self) -> Decimal:
         """Units filled: the greater of distinct executions' sum and the highest reported cumulative, less busts."""
+        if not (self.executions or self.busts):
+            return self.reported_cum  # most orders, most of the time
         executed = ZERO
         for execution in self.executions:
             executed += execution.qty

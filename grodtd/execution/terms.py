@@ -93,7 +93,7 @@ class Step:
     def tell(self, kind: NoteKind, severity: Severity = Severity.INFO, /, **data: str | int | Decimal | None) -> None:
         """Write a note down; numbers become plain text, None is left out."""
         texts = {
-            key: plain(value) if isinstance(value, Decimal) else str(value)
+            key: value if type(value) is str else plain(value) if isinstance(value, Decimal) else str(value)
             for key, value in data.items()
             if value is not None
         }
