@@ -18,7 +18,7 @@ from grodtd.domain.errors import ConfigError, DataError
 from grodtd.domain.ids import BRACKET_ID
 from grodtd.domain.money import ONE, plain
 from grodtd.domain.orders import Side
-from grodtd.replay.columns import BadCellError, BadRow, complaint, read_table, require
+from grodtd.replay.columns import BadCellError, BadRow, Table, complaint, read_table, require
 from grodtd.replay.placing import NoPlaceError, Placed, place
 from grodtd.replay.prices import Bars, Quotes
 from grodtd.replay.volatility import bars_from_quotes, ema
@@ -43,6 +43,7 @@ OTHER_NAMES = {
 """Columns that surely mean one of ours: to pass over a trader's stop would be to replay another trade."""
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+RULES = "every:N[:side] and ema-cross:F,S"
 RULE = re.compile(r"(every|ema-cross):(.*)", re.DOTALL)
 
 
@@ -106,9 +107,16 @@ def read_entries(
 
 def symbols_in(source: str | Path) -> set[str]:
     """Return the symbols an entries file names, as they are written. Raises: DataError - it is no such file."""
-    table = read_table(source)
+    table = _table(source)
     require(table, NEEDED, EXPECTED)
     return set(table.texts("symbol"))
+
+
+def _table(source: str | Path) -> Table:
+    """Read an entries file. Raises: DataError - it is none; a misspelt rule looks like a file that is not there."""
+    if not Path(source).exists():
+        raise DataError(f"--entries {source}: no file of that name, and no rule; rules are {RULES}")
+    return read_table(source)
 
 
 def read_entries_of(
@@ -118,7 +126,7 @@ def read_entries_of(
 
     `where` says, of a symbol without prices, whose prices there are. Raises: DataError - as `read_entries`.
     """
-    table = read_table(source)
+    table = _table(source)
     require(table, NEEDED, EXPECTED)
     known = (*NEEDED, *OPTIONAL)
     for column in table.frame.columns:

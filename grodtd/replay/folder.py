@@ -22,6 +22,7 @@ from grodtd.replay.run import (
     inputs_of,
     prepare,
     tape_of,
+    without_entries,
 )
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
@@ -64,7 +65,7 @@ def prepare_batch(options: ReplayOptions, configuration: Configuration, progress
         inputs_of(options, own[symbol], tape, [row for row in rows if row.symbol == symbol])
         for symbol, tape in tapes.items()
     ]
-    remarks = []
+    remarks = without_entries(options, rows)
     if len(wanted) < len(files):
         idle = [symbol for symbol in files if symbol not in named]
         remarks.append(f"without an entry, so not read: {_names(idle)}")

@@ -17,7 +17,7 @@ from grodtd.domain.errors import DataError
 from grodtd.domain.events import RunStarted
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.market import VolatilityReading
-from grodtd.domain.money import ONE
+from grodtd.domain.money import ONE, plain
 from grodtd.domain.policy import NS_PER_S, Policy, policies_for
 from grodtd.execution.enhanced_engine import Engine
 from grodtd.execution.risk_reward_calculator import BY_VOLATILITY
@@ -186,7 +186,16 @@ def prepare(
     if dropped:
         inputs.remarks.append(f"{dropped} bad entry rows were dropped (--skip-bad)")
         inputs.dropped_entries = dropped
+    inputs.remarks += without_entries(options, rows)
     return inputs
+
+
+def without_entries(options: ReplayOptions, rows: Sequence[EntryRow]) -> list[str]:
+    """Say that there is nothing to replay, if there is not: figures of no trade look like figures of bad ones."""
+    if rows:
+        return []
+    why = "the rule makes none on these prices" if is_rule(options.entries) else "the file holds none"
+    return [f"no entries ({options.entries}): {why}"]
 
 
 class Tape(NamedTuple):
@@ -310,11 +319,22 @@ def run_batch(batch: Batch, sink: Sink | None, progress: Progress | None = None,
         said = gate.remarks(sum(len(inputs.entries) for inputs in batch.parts))
         batch = dataclasses.replace(batch, remarks=[*batch.remarks, *said])
     rows = _rows_together(tracks, lives_of)
+    batch = dataclasses.replace(batch, remarks=[*batch.remarks, *_residues(rows)])
     summary = summarize(rows)
     others = _other_models(tracks, lives_of, options.model, by or drive)
     refused = () if gate is None else gate.refused
     facts = _facts(batch, tracks, lives_of, rows, _pnl_by_model(rows, summary, others), len(refused))
     return Replayed(batch, lives_of, rows, summary, facts, others, refused, unmade)
+
+
+def _residues(rows: Sequence[ExitRow]) -> list[str]:
+    left = [row for row in rows if row.exit_reason == "residue"]
+    if not left:
+        return []
+    count = "1 bracket was" if len(left) == 1 else f"{len(left):,} brackets were"
+    first = f"{left[0].bracket_id}, {plain(left[0].quantity)} {left[0].symbol}"
+    why = "too little to sell (lot_size, min_notional of instruments.yaml)"
+    return [f"{count} left with {why}, which nothing protects: first {first}"]
 
 
 class Track(NamedTuple):

@@ -222,6 +222,22 @@ def test_one_file_says_what_it_always_said(desk):
     assert run(inputs, None).facts.by_symbol == ()
 
 
+def test_a_replay_without_an_entry_says_so(desk):
+    desk.bars("X", falls_from=10)
+    assert "note: no entries (every:5000): the rule makes none on these prices" in desk.replay(entries="every:5000")
+    desk.prices /= "X-1h.csv"
+    assert "note: no entries (every:5000): the rule makes none on these prices" in desk.replay(entries="every:5000")
+
+
+def test_less_than_a_lot_is_said_to_be_unprotected(desk):
+    """AAPL trades in whole shares (instruments.yaml): half of one cannot be sold."""
+    desk.bars("AAPL", falls_from=10)
+    desk.wanting((2, "AAPL", "buy", "0.5", "a", 90, 130), (3, "AAPL", "buy", 1, "b", 90, 130))
+    said = desk.replay()
+    assert "1 bracket was left with too little to sell" in said
+    assert "which nothing protects: first a, 0.5 AAPL" in said
+
+
 WRONG = [
     (lambda desk: (desk.prices / "X.csv").write_text("x"), r"X\.csv: X has a file already, X-1h\.csv; one symbol"),
     (lambda desk: (desk.prices / "notes.txt").write_text("x"), r"notes\.txt: is no price file by its name; use \.csv"),

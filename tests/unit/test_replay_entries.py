@@ -187,6 +187,13 @@ class TestOnQuotes:
             resolve(entry("95", "buy", "1.3608"), quotes, bars_from_quotes(quotes))
 
 
+@pytest.mark.parametrize("source", ["evry:50", "nowhere.csv"])
+def test_a_misspelt_rule_is_no_missing_file_alone(eurusd, source):
+    words = rf"--entries {source}: no file of that name, and no rule; rules are every:N\[:side\] and ema-cross:F,S"
+    with pytest.raises(DataError, match=words):
+        read_entries(source, eurusd)
+
+
 class TestEveryN:
     def test_each_nth_bar_from_the_atr_period_on(self):
         bars = minutes([5] * 12)
