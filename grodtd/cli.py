@@ -89,7 +89,7 @@ def replay(
 
     Writes exits.csv, summary.json, report.html and journal.db into DIR.
     """
-    with said_plainly():
+    with said_plainly(out):
         from grodtd.bootstrap import replay_to  # noqa: PLC0415 - only this command needs it
         from grodtd.config.loading import default_config_dir, load  # noqa: PLC0415 - only this command needs it
         from grodtd.replay.run import ReplayOptions  # noqa: PLC0415 - only this command needs it
@@ -124,7 +124,7 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("demo-out"),
 ) -> None:
     """Replay real daily AAPL prices, offline, then compare four exit policies on them; say where the reports are."""
-    with said_plainly():
+    with said_plainly(out):
         from grodtd.bootstrap import compare_to, replay_to  # noqa: PLC0415 - only this command needs it
         from grodtd.config.loading import default_config_dir, load  # noqa: PLC0415 - only this command needs it
         from grodtd.replay.demo import demo_inputs, demo_policies  # noqa: PLC0415 - only this command needs it

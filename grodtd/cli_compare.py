@@ -62,7 +62,7 @@ def compare(
 
     Writes compare.html, compare.json and compare.csv into DIR.
     """
-    with said_plainly():
+    with said_plainly(out):
         from grodtd.bootstrap import compare_to  # noqa: PLC0415 - only this command needs it
         from grodtd.config.loading import default_config_dir  # noqa: PLC0415 - only this command needs it
         from grodtd.config.policy_file import read_policies  # noqa: PLC0415 - only this command needs it

@@ -75,7 +75,7 @@ def run(
     log: Annotated[str | None, typer.Option(help="json or console; default: console on a terminal.")] = None,
 ) -> None:
     """Look after the brackets of one account until SIGTERM or Ctrl-C; stops stay at the venue."""
-    with said_plainly():
+    with said_plainly(_state_dir(state)):
         _run(config, env, broker, _state_dir(state), socket, journal, tuple(feed or ()), speed, begin, log)
 
 

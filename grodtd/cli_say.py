@@ -10,6 +10,7 @@
 | 5 | `status`: something is exposed or unknown |
 """
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,9 +62,23 @@ class Exit(IntEnum):
     EXPOSED = 5
 
 
+TODO = {
+    errno.ENOSPC: "free space there, then run it again",
+    errno.EDQUOT: "free space there, then run it again",
+    errno.EROFS: "name a place that can be written to",
+    errno.EACCES: "name a place that you may use",
+    errno.EEXIST: "a file is in the way: name a folder",
+    errno.ENOTDIR: "a file is in the way: name a folder",
+}
+"""What to do about an error of the file system."""
+
+
 @contextmanager
-def said_plainly() -> Iterator[None]:
-    """Turn our errors into one message and an exit status; never a traceback at a user."""
+def said_plainly(writing: Path | None = None) -> Iterator[None]:
+    """Turn our errors into one message and an exit status; never a traceback at a user.
+
+    `writing`: the folder the command writes to, for errors that name no file, as that of a full disk.
+    """
     try:
         yield
     except (ConfigError, DataError, Refused) as error:
@@ -79,8 +94,10 @@ def said_plainly() -> Iterator[None]:
     except FileNotFoundError as error:
         fail(Exit.BAD_INPUT, f"{error.filename}: no such file or directory")
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        fail(Exit.FAILED, f"{where}{error.strerror or error}")
+        where = error.filename or (writing if error.strerror else None)
+        todo = TODO.get(error.errno or 0)
+        words = f"{error.strerror or error}{f'; {todo}' if todo else ''}"
+        fail(Exit.FAILED, f"{where}: {words}" if where else words)
 
 
 def fail(status: Exit, *lines: str) -> None:

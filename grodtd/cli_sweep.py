@@ -52,7 +52,7 @@ def sweep(
 
     Writes sweep.parquet and sweep.html into DIR. Ctrl-C keeps what is done: the same command goes on with it.
     """
-    with said_plainly():
+    with said_plainly(out):
         from grodtd.config.loading import default_config_dir  # noqa: PLC0415 - only this command needs it
         from grodtd.config.policy_file import read_base  # noqa: PLC0415 - only this command needs it
         from grodtd.replay import sweep as work  # noqa: PLC0415 - only this command needs it

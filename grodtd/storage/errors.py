@@ -77,7 +77,7 @@ def _what_to_do(place: str) -> str:
 
 
 _ADVICE = {
-    errno.ENOSPC: "the disk is full: free space there; what is waiting is written as soon as there is room",
+    errno.ENOSPC: "the disk is full: free space there; a daemon that runs writes what waits as soon as there is room",
     errno.EROFS: "it is read-only: remount or give it to the user that runs grodtd",
     errno.EBUSY: "another program holds it: close that program (a database browser, a backup)",
     errno.EACCES: "it may not be opened: give file and folder to the user that runs grodtd",

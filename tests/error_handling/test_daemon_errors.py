@@ -1,5 +1,6 @@
 """What an operator gets wrong at the daemon's command line, and what a hostile surrounding does: words and statuses."""
 
+import errno
 import io
 import json
 import os
@@ -351,6 +352,22 @@ def test_each_kind_of_error_has_its_exit_status(error, status, capsys):
         raise error
     assert left.value.exit_code == status
     assert capsys.readouterr().err.strip()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "out: No space left on device; free space there"),
+        (OSError(errno.EROFS, "Read-only file system", "a/b"), "a/b: Read-only file system; name a place that can"),
+        (FileExistsError(errno.EEXIST, "File exists", "a"), "a: File exists; a file is in the way: name a folder"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "a"), "a: no such file or directory"),
+        (OSError("the venue is away"), "the venue is away"),
+    ],
+)
+def test_an_error_of_the_file_system_says_where_and_what_to_do(error, told, capsys):
+    with pytest.raises(Exception), said_plainly(Path("out")):  # noqa: B017 - typer's own exit
+        raise error
+    assert capsys.readouterr().err.startswith(told)
 
 
 def test_exit_statuses_never_change():
