@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from grodtd.domain.bracket import ENDED, Bracket, ExitState, Phase
 from grodtd.domain.money import ZERO, divide, plain
-from grodtd.domain.orders import Side
+from grodtd.domain.orders import Leg, Side
 from grodtd.domain.policy import Plan
 from grodtd.execution.coverage import Coverage
 from grodtd.monitoring.status_values import BracketStatus, Situation, Totals
@@ -82,7 +82,13 @@ def _wait(until_ns: int | None, now_ns: int) -> str:
 
 
 def _ending(bracket: Bracket) -> str:
-    return f" ({bracket.exit_reason})" if bracket.exit_reason else ""
+    """Say how a bracket ended: the reason it was given up for, else the legs that got it out."""
+    if bracket.exit_reason:
+        return f" ({bracket.exit_reason})"
+    if bracket.phase is not Phase.CLOSED:
+        return ""
+    legs = dict.fromkeys(order.leg.value for order in bracket.orders if order.leg is not Leg.ENTRY and order.cum_qty)
+    return f" ({', '.join(legs)})" if legs else ""
 
 
 def problems(situation: Situation, told: Sequence[BracketStatus]) -> list[str]:

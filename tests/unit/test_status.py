@@ -64,6 +64,7 @@ def exit_(quantity, state=OrderState.WORKING):
     return leg(Leg.EXIT, quantity, state)
 
 
+TAKEN = leg(Leg.TARGET, 60, OrderState.FILLED, filled=60)
 OFFLINE = "UNPROTECTED OFFLINE: no stop rests at the venue, it is watched here while this program runs"
 W, SENT, UNSURE = OrderState.WORKING, OrderState.SENT, OrderState.UNSURE
 
@@ -173,6 +174,10 @@ def test_what_cannot_be_sold_is_told_apart():
             "leaving at market (manual), 100 on the way out",
         ),
         (100, [], {"phase": Phase.CLOSED, "exit_reason": "stop"}, "ok", "closed (stop)"),
+        (100, [stop(100, OrderState.FILLED, filled=100)], {"phase": Phase.CLOSED}, "ok", "closed (stop)"),
+        (100, [TAKEN, stop(40, OrderState.FILLED, filled=40)], {"phase": Phase.CLOSED}, "ok", "closed (target, stop)"),
+        (100, [stop(100, OrderState.CANCELED)], {"phase": Phase.CLOSED}, "ok", "closed"),
+        (100, [TAKEN], {"phase": Phase.RELEASED}, "ok", "released"),
     ],
 )
 def test_each_bracket_says_in_a_sentence_how_it_stands(held, exits, more, level, verdict):
