@@ -12,7 +12,7 @@ import typer
 from rich.console import Console, RenderableType
 
 from grodtd.cli_say import AsJson, ConfigDir, Env, Exit, fail, print_json, said_plainly, say, screen_width
-from grodtd.domain.errors import DataError
+from grodtd.domain.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from grodtd.service.client import Client
@@ -105,7 +105,12 @@ def _run(
     environ = dict(os.environ)
     if broker is not None:
         environ["GRODTD_BROKERS__USE"] = broker
-    configuration = load(default_config_dir() if config is None else config, env, environ)
+    try:
+        configuration = load(default_config_dir() if config is None else config, env, environ)
+    except ConfigError as error:
+        said = "GRODTD_BROKERS__USE: brokers.use"
+        problems = [words.replace(said, "--broker") if broker is not None else words for words in error.problems]
+        raise ConfigError(problems) from None
     paper = configuration.brokers.paper
     if not feeds and paper.feed is not None:
         feeds = (Path(configuration.directory) / paper.feed,)
@@ -200,7 +205,9 @@ def _story_of_run(run: Path, bracket_id: str) -> Iterator[str]:
 
     journal = run / "journal.db" if run.is_dir() else run
     if not journal.exists():
-        raise DataError(f"{journal}: no journal there; --run takes the folder given to --out")
+        raise DataError(
+            f"{journal}: no journal there; --run takes the --out folder of a replay without --fast, which keeps none"
+        )
     told = False
     for line in tell_life(journal_records(journal), bracket_id):
         told = True

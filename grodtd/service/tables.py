@@ -159,7 +159,8 @@ def orders_table(orders: Sequence[Data]) -> Table:
 def compared_lines(found: Data) -> Iterator[RenderableType]:
     """Show what a comparison with the venue came to."""
     if found["complete"]:
-        yield Text(f"compared: {found['facts']} facts, {found['corrections']} of them were news", style="green")
+        facts = "1 fact" if found["facts"] == 1 else f"{found['facts']} facts"
+        yield Text(f"compared: {facts}, {found['corrections']} of them news", style="green")
     else:
         yield Text(f"not compared: {found['why']}", style=STYLES["alarm"])
     yield from orphan_lines(found)

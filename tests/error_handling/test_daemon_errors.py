@@ -25,6 +25,7 @@ from grodtd.monitoring.redaction import Secrets
 from grodtd.ports import Record
 from grodtd.service.client import Client, NoDaemon, Problem
 from grodtd.service.server import SocketServer, SocketTaken
+from grodtd.service.tables import compared_lines
 from grodtd.storage.bulk import SyncJournal
 from grodtd.storage.errors import JournalCorrupt, JournalLocked
 from grodtd.storage.exclusive import ExclusiveLock
@@ -386,6 +387,22 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(capsys):
     with pytest.raises(Exception), said_plainly():  # noqa: B017 - typer's own exit
         raise ModuleNotFoundError("no", name="polars")
     assert "polars is not installed: pip install 'grodtd[replay]'" in capsys.readouterr().err
+
+
+def test_an_account_that_is_not_there_is_said_in_the_users_words(tmp_path):
+    done = CliRunner().invoke(app, ["run", "--broker", "ibkr", "--state", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "--broker: 'ibkr' is not allowed; allowed: one of paper" in done.stderr
+    assert "GRODTD_" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [(1, "compared: 1 fact, 0 of them news"), (7, "compared: 7 facts, 0 of them news")],
+)
+def test_a_comparison_counts_as_people_do(facts, words):
+    found = {"complete": True, "facts": facts, "corrections": 0, "orphans": [], "positions": []}
+    assert str(next(compared_lines(found))) == words
 
 
 def test_a_password_in_the_journals_url_is_never_shown(tmp_path):

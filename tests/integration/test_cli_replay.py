@@ -128,6 +128,7 @@ def test_an_unknown_bracket_and_a_missing_run_are_said(run, tmp_path):
     nowhere = grodtd("explain", "up", "--run", tmp_path / "nowhere")
     assert nowhere.returncode == 2
     assert "Traceback" not in nowhere.stderr
+    assert "the --out folder of a replay without --fast" in nowhere.stderr
 
 
 @pytest.mark.parametrize(
