@@ -16,8 +16,10 @@ from pathlib import Path
 
 import polars as pl
 
+from grodtd.config.layers import dotted
 from grodtd.config.loading import Configuration
-from grodtd.config.policy_file import Base
+from grodtd.config.policy_file import RATIOS_OF_SYMBOLS, Base
+from grodtd.config.resolve import BASE_RATIO, TRADE_EXIT
 from grodtd.config.text import Scalar
 from grodtd.replay.columns import Progress
 from grodtd.replay.entries import is_rule
@@ -104,6 +106,8 @@ def sweep(
     kept = Kept(out, job, divided)
     by = runner or (lambda job, left: run_here(job, left, jobs))
     total = len(divided)
+    if progress is not None:
+        progress("sweeping", (total - len(kept.left)) / total)  # the loops are compiled first, once a machine
     try:
         for at, answers in by(job, [(at, divided[at]) for at in kept.left]):
             kept.add(at, answers)
@@ -135,12 +139,24 @@ def _remarks(job: Job, how: Iterable[str]) -> list[str]:
         How.ENGINE.value: "by the engine, one by one",
     }
     said.append("; ".join(f"{counted[name]:,} settings answered {words[name]}" for name in words if counted[name]))
+    said += _own_ratio(job)
     given = sum(entry.stop_px is not None for entry in job.inputs.entries)
     if given:
         said.append(f"{given} of {len(job.inputs.entries)} entries bring a stop of their own: it is kept everywhere")
     if is_rule(job.inputs.options.entries) and any(axis.path == ("atr", "period") for axis in job.grid.axes):
         said.append(f"{job.inputs.options.entries} begins after the longest ATR period of the grid")
     return said
+
+
+def _own_ratio(job: Job) -> list[str]:
+    """Say that a symbol has a ratio of its own, which a swept base ratio displaces and a configuration's would not."""
+    symbol, base = job.inputs.prices.symbol, job.base.configuration
+    path = (*TRADE_EXIT, "risk_reward", RATIOS_OF_SYMBOLS, symbol)
+    if BASE_RATIO not in (*(axis.path for axis in job.grid.axes), *job.grid.common) or dotted(path) not in base.values:
+        return []
+    own = f"{base.values[dotted(path)]} ({base.origins[dotted(path)]})"
+    words = f"base_ratio stands here for the ratio that {symbol} has of its own, {own}"
+    return [f"{words}: to trade such a setting, change it there"]
 
 
 def run_here(job: Job, left: Sequence[tuple[int, Part]], jobs: int) -> Iterator[tuple[int, list[Answer]]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grodtd
+from grodtd.replay.compare_stats import FEWEST_BLOCKS
 from grodtd.replay.prices import iso_ms
 from grodtd.replay.report_format import escaped
 from grodtd.replay.report_page import asset, filled, security_policy
@@ -221,7 +222,8 @@ def _assumptions() -> str:
         f"Settings with fewer than {FEWEST} closed trades are not ranked.",
         (
             "Intervals are BCa bootstrap intervals over blocks as long as trades overlap, of one setting at a time: "
-            "they do not account for its having been chosen among many."
+            f"they do not account for its having been chosen among many. With fewer than {FEWEST_BLOCKS} stretches of "
+            "overlapping trades there is none."
         ),
         (
             f"For the walk forward the entries are cut into {WINDOWS} windows of one size; only trades that had ended "

@@ -4,7 +4,7 @@ from rich.table import Table
 
 from grodtd.config.layers import quoted
 from grodtd.config.text import Scalar
-from grodtd.replay.compare_stats import Interval
+from grodtd.replay.compare_stats import FEWEST_BLOCKS, Interval
 from grodtd.replay.sweep import Swept
 from grodtd.replay.sweep_judge import Verdict, values_of
 
@@ -75,9 +75,16 @@ def verdict(swept: Swept) -> str:
     best = found.best[0]
     first = (
         f"The best of {found.ranked:,} settings made {figure(best.figures.expectancy_r)} R a trade "
-        f"(95% {between(best.interval)}), chosen with hindsight: of many settings one is always best."
+        f"({_sure(best.interval)}), chosen with hindsight: of many settings one is always best."
     )
     return f"{first} {_forward(found)}"
+
+
+def _sure(found: Interval | None) -> str:
+    """Write an interval for a sentence, or why there is none."""
+    if found is None:
+        return f"no interval: fewer than {FEWEST_BLOCKS} stretches of overlapping trades"
+    return f"95% {between(found)}"
 
 
 def _forward(found: Verdict) -> str:
@@ -85,7 +92,7 @@ def _forward(found: Verdict) -> str:
         return "There are too few trades to choose on the past and judge on the future."
     told = (
         f"Chosen on the past and judged on the future, the settings made {figure(found.forward_r)} R a trade "
-        f"over {found.forward_count:,} trades (95% {between(found.forward_interval)})"
+        f"over {found.forward_count:,} trades ({_sure(found.forward_interval)})"
     )
     low = None if found.forward_interval is None else found.forward_interval.low
     if low is not None and low > 0:

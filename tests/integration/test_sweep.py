@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -13,7 +15,9 @@ from grodtd.replay.run import ReplayOptions, run
 from grodtd.replay.summary import summarize
 from grodtd.replay.sweep import Interrupted, at_setting, job_of, sweep
 from grodtd.replay.sweep_grid import read_grid
+from grodtd.replay.sweep_judge import Ranked, Verdict
 from grodtd.replay.sweep_tasks import How, parts, run_part, trades_of
+from grodtd.replay.sweep_words import verdict
 from grodtd.venue.bar_matching import FillModel
 from tests.integration.test_kernels_equal_engine import CASES as ALL
 from tests.twin.product import write_bars, write_config, write_entries
@@ -148,6 +152,41 @@ def test_another_unfinished_sweep_is_not_overwritten(tmp_path):
     other = FIXED.replace("0.7", "0.8")
     with pytest.raises(DataError, match=r"sweep\.part: an unfinished sweep of other"):
         sweep(job_in(tmp_path / "b", market, other), tmp_path / "out")
+
+
+class TestOfApple:
+    """Six entries in thirteen years of AAPL, which has a ratio of its own in the configuration that came with us."""
+
+    def swept(self, tmp_path, grid, progress=None):
+        (tmp_path / "grid.yaml").write_text(grid)
+        base = read_base("configs", None, {})
+        options = ReplayOptions(prices=Path("examples/AAPL-1d.csv.gz"), entries="every:500")
+        return sweep(
+            job_of(options, read_grid(tmp_path / "grid.yaml", base), base), tmp_path / "out", progress=progress
+        )
+
+    def test_a_swept_base_ratio_is_said_to_displace_the_symbols_own(self, tmp_path):
+        seen = []
+        said = self.swept(tmp_path, "risk_reward.base_ratio: [1, 2]\n", lambda *step: seen.append(step)).remarks
+        assert (
+            "base_ratio stands here for the ratio that AAPL has of its own, 1.8 (configs/risk_reward.yaml:61): "
+            "to trade such a setting, change it there"
+        ) in said
+        assert seen[0] == ("sweeping", 0.0)  # said before the loops are compiled, which takes a while
+
+    def test_without_a_base_ratio_nothing_is_said_of_it(self, tmp_path):
+        assert not any("of its own, 1.8" in words for words in self.swept(tmp_path, "atr.multiplier: [1, 2]\n").remarks)
+
+
+def test_why_there_is_no_interval_is_said():
+    best = Ranked(0, SimpleNamespace(expectancy_r=1.437), None, None)
+    words = verdict(SimpleNamespace(verdict=Verdict([best], [], 1.044, 53, None, 45)))
+    assert words == (
+        "The best of 45 settings made 1.437 R a trade (no interval: fewer than 10 stretches of overlapping trades), "
+        "chosen with hindsight: of many settings one is always best. Chosen on the past and judged on the future, the "
+        "settings made 1.044 R a trade over 53 trades (no interval: fewer than 10 stretches of overlapping trades): "
+        "not told apart from luck."
+    )
 
 
 GRID_ERRORS = [
