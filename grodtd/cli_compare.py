@@ -29,7 +29,8 @@ NS = 1_000_000_000
 
 def compare(
     prices: Annotated[
-        Path, typer.Argument(metavar="BARS", help="Bars or quotes: CSV (plain or .gz) or Parquet, told by content.")
+        Path,
+        typer.Argument(metavar="BARS", help="Bars or quotes: CSV (plain or .gz), Parquet or Arrow, told by content."),
     ],
     entries: Annotated[str, typer.Option(metavar="ENTRIES", help="Entries CSV, or every:N[:side], or ema-cross:F,S.")],
     policies: Annotated[

@@ -8,7 +8,7 @@ import typer
 from grodtd.cli_say import AsJson, print_json, said_plainly, say
 
 Place = Annotated[str, typer.Argument(metavar="PATH|URL", help="A SQLite file or a PostgreSQL URL.")]
-JournalFile = Annotated[Path, typer.Argument(metavar="PATH")]
+JournalFile = Annotated[Path, typer.Argument(metavar="PATH", help="A SQLite file: journal.db of a state folder.")]
 
 journal_app = typer.Typer(help="Check a journal, copy it, or put a damaged one aside.", no_args_is_help=True)
 
@@ -29,7 +29,9 @@ def verify(place: Place, json: AsJson = False) -> None:
 
 
 @journal_app.command()
-def backup(path: JournalFile, to: Annotated[Path, typer.Argument(metavar="COPY")]) -> None:
+def backup(
+    path: JournalFile, to: Annotated[Path, typer.Argument(metavar="COPY", help="Where to; nothing may be there yet.")]
+) -> None:
     """Copy a SQLite journal whole, as of one moment, also while a daemon writes, and check the copy."""
     with said_plainly():
         from grodtd.bootstrap import backup_journal  # noqa: PLC0415 - starts sooner without

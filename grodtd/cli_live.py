@@ -29,7 +29,8 @@ State = Annotated[
 Socket = Annotated[
     Path | None, typer.Option("--socket", metavar="PATH", help="The daemon's socket. Default: grodtd.sock in --state")
 ]
-BracketId = Annotated[str, typer.Argument(metavar="ID")]
+BracketId = Annotated[str, typer.Argument(metavar="ID", help="Name of the bracket, as `brackets` lists it.")]
+SymbolName = Annotated[str, typer.Argument(metavar="SYMBOL", help="As instruments.yaml names it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the journal.")]
 Set = Annotated[
     list[str] | None,
@@ -228,7 +229,7 @@ def _print_story(story: dict[str, Any], as_json: bool) -> None:
 
 
 def protect(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL")],
+    symbol: SymbolName,
     side: Annotated[str, typer.Option(help="The entry's: buy is a long, sell a short.")],
     quantity: Annotated[str, typer.Option(help="Units.")],
     price: Annotated[str | None, typer.Option(help="What it was filled at, on average.")] = None,
@@ -274,7 +275,7 @@ def protect(
 
 
 def open_trade(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL")],
+    symbol: SymbolName,
     side: Annotated[str, typer.Option(help="buy opens a long, sell a short.")],
     quantity: Annotated[str | None, typer.Option(help="Units; default: what the risk allows.")] = None,
     risk: Annotated[
@@ -319,7 +320,7 @@ def open_trade(
 
 
 def flatten(
-    bracket_id: Annotated[str, typer.Argument(metavar="ID|all")],
+    bracket_id: Annotated[str, typer.Argument(metavar="ID|all", help="Name of the bracket, or all.")],
     reason: Annotated[
         str, typer.Option("--reason", help="Kept in the journal; signal:WHICH makes it an exit by signal.")
     ] = "",
@@ -388,7 +389,7 @@ def orphans(state: State = None, socket: Socket = None, json: AsJson = False) ->
 
 
 def paper_order(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL")],
+    symbol: SymbolName,
     side: Annotated[str, typer.Option(help="buy or sell.")],
     quantity: Annotated[str, typer.Option(help="Units.")],
     limit: Annotated[str | None, typer.Option(help="Limit price; default: at market.")] = None,
