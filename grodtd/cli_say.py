@@ -73,6 +73,10 @@ TODO = {
 """What to do about an error of the file system."""
 
 
+STOPPED = 130
+"""Exit status after Ctrl-C, as shells have it; `run` and `sweep` end in order instead."""
+
+
 @contextmanager
 def said_plainly(writing: Path | None = None) -> Iterator[None]:
     """Turn our errors into one message and an exit status; never a traceback at a user.
@@ -91,6 +95,9 @@ def said_plainly(writing: Path | None = None) -> Iterator[None]:
         if name not in EXTRA_OF:
             raise
         fail(Exit.FAILED, f"{name} is not installed: pip install 'grodtd[{EXTRA_OF[name]}]'")
+    except KeyboardInterrupt:
+        errors.print("stopped", style="red")
+        raise typer.Exit(STOPPED) from None
     except FileNotFoundError as error:
         fail(Exit.BAD_INPUT, f"{error.filename}: no such file or directory")
     except OSError as error:

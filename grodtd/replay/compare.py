@@ -4,10 +4,8 @@ The prices and the entries are read once, so no policy can choose its own. What 
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 from grodtd.config.fields import Value
@@ -19,6 +17,7 @@ from grodtd.replay.compare_figures import Figures, figures, planned_risk, under_
 from grodtd.replay.compare_stats import FEWEST_BLOCKS
 from grodtd.replay.entries import is_rule
 from grodtd.replay.exits import ExitRow
+from grodtd.replay.processes import deaf_children, mortal_pool
 from grodtd.replay.reading import ReadResult, symbol_of
 from grodtd.replay.run import Inputs, Replayed, ReplayOptions, prepare, run
 from grodtd.replay.summary_file import summary_json
@@ -107,9 +106,10 @@ def _all_runs(inputs: Inputs, policies: Sequence[NamedPolicy], jobs: int, progre
         for done, one in enumerate(work):
             found.append(_replayed(*one, _part(progress, one[0], done, len(work))))
         return found
-    # Spawned, not forked: the libraries that read the prices run threads of their own.
-    with ProcessPoolExecutor(min(jobs, len(work)), mp_context=get_context("spawn")) as pool:
-        for done, result in enumerate(pool.map(_replayed, *zip(*work, strict=True)), 1):
+    with mortal_pool(min(jobs, len(work))) as pool:
+        with deaf_children():
+            results = pool.map(_replayed, *zip(*work, strict=True))
+        for done, result in enumerate(results, 1):
             found.append(result)
             if progress is not None:
                 progress(f"replaying {result.name}", done / len(work))

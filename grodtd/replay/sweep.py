@@ -4,12 +4,9 @@ The figures of every setting go to `sweep.parquet`; what is to be thought of the
 can be interrupted at any time and goes on where it was; parts run here, in processes, or on a cluster.
 """
 
-import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,6 +21,7 @@ from grodtd.config.text import Scalar
 from grodtd.replay.columns import Progress
 from grodtd.replay.entries import is_rule
 from grodtd.replay.prices import Bars
+from grodtd.replay.processes import deaf_children
 from grodtd.replay.run import Inputs, ReplayOptions, prepare
 from grodtd.replay.sweep_figures import Figures, figures_of
 from grodtd.replay.sweep_grid import Grid
@@ -172,25 +170,12 @@ def run_here(job: Job, left: Sequence[tuple[int, Part]], jobs: int) -> Iterator[
         min(jobs, len(left)), mp_context=get_context("spawn"), initializer=_begin, initargs=(job,)
     )
     try:
-        with _deaf_children():
+        with deaf_children():
             waiting = [pool.submit(_work, at, part) for at, part in left]
         for done in as_completed(waiting):
             yield done.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Let processes that begin meanwhile never hear Ctrl-C, not even while they load: it is the parent's to answer."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # nobody sends Ctrl-C there
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 _JOB: list[Job] = []

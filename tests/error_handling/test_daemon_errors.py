@@ -363,6 +363,7 @@ def test_each_kind_of_error_has_its_exit_status(error, status, capsys):
         (FileExistsError(errno.EEXIST, "File exists", "a"), "a: File exists; a file is in the way: name a folder"),
         (FileNotFoundError(errno.ENOENT, "No such file", "a"), "a: no such file or directory"),
         (OSError("the venue is away"), "the venue is away"),
+        (KeyboardInterrupt(), "stopped"),
     ],
 )
 def test_an_error_of_the_file_system_says_where_and_what_to_do(error, told, capsys):
