@@ -109,9 +109,8 @@ def _run(
     try:
         configuration = load(default_config_dir() if config is None else config, env, environ)
     except ConfigError as error:
-        said = "GRODTD_BROKERS__USE: brokers.use"
-        problems = [words.replace(said, "--broker") if broker is not None else words for words in error.problems]
-        raise ConfigError(problems) from None
+        said = "GRODTD_BROKERS__USE" if broker is None else "--broker"
+        raise ConfigError([words.replace("GRODTD_BROKERS__USE", said) for words in error.problems]) from None
     paper = configuration.brokers.paper
     if not feeds and paper.feed is not None:
         feeds = (Path(configuration.directory) / paper.feed,)

@@ -393,7 +393,7 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(capsys):
 def test_an_account_that_is_not_there_is_said_in_the_users_words(tmp_path):
     done = CliRunner().invoke(app, ["run", "--broker", "ibkr", "--state", str(tmp_path)])
     assert done.exit_code == 2
-    assert "--broker: 'ibkr' is not allowed; allowed: one of paper" in done.stderr
+    assert "--broker: brokers.use: 'ibkr' is not allowed; allowed: one of paper" in done.stderr
     assert "GRODTD_" not in done.stderr
 
 
