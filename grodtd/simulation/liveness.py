@@ -71,6 +71,8 @@ class Liveness:
         resting = self.books.resting()
         for symbol in self._since_bust_s:
             self._since_bust_s[symbol] += seconds if live[symbol] else 0.0
+        for stranger in self.books.strangers.values():
+            stranger.known_s += seconds * live[stranger.symbol] * (stranger.net > 0)
         for position in self.books.positions.values():
             if not position.accepted or position.keeps_orders:
                 continue

@@ -71,6 +71,8 @@ class Books:
         """Count nothing yet."""
         self.venue, self.instruments = venue, instruments
         self.positions: dict[str, Position] = {}
+        self.strangers: dict[str, Position] = {}
+        """Units nobody looks after: our process was asked to, and refused."""
         self.disturbed_symbols: set[str] = set()
         """Symbols in which hands elsewhere traded: whose units they took is not the venue's to say."""
         self.sold_by_hand: dict[str, Decimal] = {}
@@ -95,8 +97,10 @@ class Books:
             self._by_entry[position.entry_id] = position.bracket_id
 
     def forget(self, bracket_id: str) -> None:
-        """The bracket was refused: nobody promised anything."""
-        self.positions.pop(bracket_id, None)
+        """The bracket was refused: nobody promised anything. What its entry filled lies on the account all the same."""
+        position = self.positions.pop(bracket_id, None)
+        if position is not None:
+            self.strangers[bracket_id] = position
 
     def violated(self, invariant: str, what: str) -> None:
         """Keep one violation."""
@@ -108,7 +112,7 @@ class Books:
         if bracket_id is None:
             named = parse_client_order_id(client_id)
             bracket_id = named[0] if named else ""
-        return self.positions.get(bracket_id)
+        return self.positions.get(bracket_id) or self.strangers.get(bracket_id)
 
     def ours(self, position: Position) -> bool:
         """Whether what is sold there is ours to answer for: not what we gave back, nor what others moved."""
@@ -175,7 +179,7 @@ class Books:
         """
         return self.venue.capabilities.reduce_only is not ReduceOnly.NONE and any(
             other is not position and other.symbol == position.symbol and other.net > 0 and other.known_s < NEWS_S
-            for other in self.positions.values()
+            for other in (*self.positions.values(), *self.strangers.values())
         )
 
     def resting(self) -> dict[str, list[OrderReport]]:
