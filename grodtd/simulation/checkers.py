@@ -22,8 +22,7 @@ WINDOW_NS = 10 * NS
 REQUESTS = 101
 """Requests of one process in ten seconds: the governor's 100, and a question for the time."""
 REQUESTS_OF_ONE = 20
-"""Commands about one bracket in ten seconds, and `REQUESTS_A_PIECE` more for each further piece it filled in."""
-REQUESTS_A_PIECE = 8
+"""Commands about one bracket in ten seconds."""
 BUYING = ("entry", "remedy")
 """Legs on the side of the position itself."""
 ALONE = ("exit",)
@@ -97,11 +96,9 @@ class Safety:
 
     def _check_rate(self, session: Session, command: VenueCommand, now_ns: int) -> None:
         named = parse_client_order_id(ids_of(command)[0])
-        position = self.books.positions.get(named[0]) if named else None
-        of_one = REQUESTS_OF_ONE + REQUESTS_A_PIECE * max(0, position.pieces - 1 if position is not None else 0)
         for key, limit, whose in (
             ((id(session), ""), REQUESTS, "requests of one process"),
-            ((id(session), named[0] if named else "?"), of_one, f"commands about {named and named[0]}"),
+            ((id(session), named[0] if named else "?"), REQUESTS_OF_ONE, f"commands about {named and named[0]}"),
         ):
             times = session.requests if not key[1] else self._sent.setdefault(key, deque())
             if key[1]:

@@ -12,14 +12,12 @@ from grodtd.domain.capabilities import StopOrders
 from grodtd.domain.money import ZERO
 from grodtd.domain.orders import OrderReport, OrderStatus, OrderType, Side
 from grodtd.simulation.strategies import TRAIL, least_stop_px
-from grodtd.simulation.truth import NEWS_S, Books, Position
+from grodtd.simulation.truth import Books, Position
 
 SLACK_S = 20.0
 """How long a promise may be owed in chaos, before what lost requests cost is added."""
 LEAVING_S = 30.0
 """As much for getting out when told to: the stop goes, then the exit, the exit in several tries."""
-ACCOUNT_S = NEWS_S + SLACK_S
-"""Where hands elsewhere traded: what is left must first be found out, then protected."""
 BUST_SLACK_S = 30.0
 """What a bust at a venue that locks inventory adds to it."""
 FAR = Decimal(10**9)
@@ -103,7 +101,7 @@ class Liveness:
         account.naked_s = account.naked_s + seconds if open_qty > covered else 0.0
         lost_s = sum(position.excuse_s for position in ours)
         account.excuse_s = max(account.excuse_s, lost_s) if open_qty > covered else 0.0
-        self._overdue("L1", account, account.naked_s, ACCOUNT_S, f"{open_qty - covered} of the account naked")
+        self._overdue("L1", account, account.naked_s, LEAVING_S, f"{open_qty - covered} of the account naked")
 
     def _owe(self, position: Position, orders: list[OrderReport], exit_px: Decimal, seconds: float) -> None:
         instrument = self.books.instruments[position.symbol]

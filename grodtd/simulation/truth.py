@@ -43,8 +43,6 @@ class Position:
     """Levels in force before a named command loosened the stop: one sent earlier may still arrive."""
     commanded: set[Decimal] = field(default_factory=set)
     """Levels set by hand."""
-    pieces: int = 0
-    """Fills its entry came in: each may have its own stop."""
     disturbed: bool = False
     """Whether a bust or a hand elsewhere moved what may be sold: an exit may be too large until we hear of it."""
     accepted: bool = False
@@ -140,7 +138,6 @@ class Books:
                     # The venue trims reduce-only orders by account: one bracket's bust moves what another may sell.
                     for other in self.positions.values():
                         other.disturbed = True
-            position.pieces += report.client_order_id == position.entry_id
             position.net += units * position.side.sign
             self._take_from_others(position, -units * position.side.sign)
             position.disturbed |= position.net < 0 and self._not_alone(position)
