@@ -14,6 +14,7 @@ import grodtd
 from grodtd import cli_live
 from grodtd.cli_compare import compare, print_compared
 from grodtd.cli_journal import journal_app
+from grodtd.cli_prices import BarInterval, Entries, Model, OutDir, Quantity, SkipBad, Splits, Symbol
 from grodtd.cli_say import AsJson, ConfigDir, Env, console, positive, progress_bar, said_plainly, seconds
 from grodtd.cli_simulate import simulate
 from grodtd.cli_sweep import sweep
@@ -62,22 +63,16 @@ def replay(
             "one a symbol.",
         ),
     ],
-    entries: Annotated[str, typer.Option(metavar="ENTRIES", help="Entries CSV, or every:N[:side], or ema-cross:F,S.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write; created when it is not there.")],
+    entries: Entries,
+    out: OutDir,
     config: ConfigDir = None,
     env: Env = None,
-    symbol: Annotated[
-        str | None, typer.Option(help="Symbol; default: the file name up to the first '-' or '.'.")
-    ] = None,
-    fill_model: Annotated[
-        FillModel, typer.Option(help="What a bar did first when it reached both levels.")
-    ] = FillModel.PESSIMISTIC,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Drop and count bad rows instead of stopping.")] = False,
-    splits: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Adjust bars for splits: CSV date,ratio[,symbol].")
-    ] = None,
-    bar_interval: Annotated[str, typer.Option(help="Length of the mid bars made from quotes.")] = "1m",
-    quantity: Annotated[str, typer.Option(help="Quantity of a rule's entries, units.")] = "1",
+    symbol: Symbol = None,
+    fill_model: Model = FillModel.PESSIMISTIC,
+    skip_bad: SkipBad = False,
+    splits: Splits = None,
+    bar_interval: BarInterval = "1m",
+    quantity: Quantity = "1",
     limits: Annotated[
         bool, typer.Option("--limits", help="Hold entries to risk_limits.yaml; those it refuses go to refused.csv.")
     ] = False,

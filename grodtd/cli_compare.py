@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from grodtd.cli_prices import BarInterval, Entries, Model, OutDir, Prices, Quantity, SkipBad, Splits, Symbol
 from grodtd.cli_say import (
     AsJson,
     ConfigDir,
@@ -28,11 +29,8 @@ NS = 1_000_000_000
 
 
 def compare(
-    prices: Annotated[
-        Path,
-        typer.Argument(metavar="BARS", help="Bars or quotes: CSV (plain or .gz), Parquet or Arrow, told by content."),
-    ],
-    entries: Annotated[str, typer.Option(metavar="ENTRIES", help="Entries CSV, or every:N[:side], or ema-cross:F,S.")],
+    prices: Prices,
+    entries: Entries,
     policies: Annotated[
         Path,
         typer.Option(
@@ -41,22 +39,16 @@ def compare(
             "is what the others are compared with. Example: configs/policies.yaml.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write; created when it is not there.")],
+    out: OutDir,
     config: ConfigDir = None,
     env: Env = None,
-    symbol: Annotated[
-        str | None, typer.Option(help="Symbol; default: the file name up to the first '-' or '.'.")
-    ] = None,
-    fill_model: Annotated[
-        FillModel, typer.Option(help="What a bar did first when it reached both levels.")
-    ] = FillModel.PESSIMISTIC,
+    symbol: Symbol = None,
+    fill_model: Model = FillModel.PESSIMISTIC,
     jobs: Annotated[int, typer.Option(min=1, help="Processes to use; the result is the same.")] = 1,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Drop and count bad rows instead of stopping.")] = False,
-    splits: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Adjust bars for splits: CSV date,ratio[,symbol].")
-    ] = None,
-    bar_interval: Annotated[str, typer.Option(help="Length of the mid bars made from quotes.")] = "1m",
-    quantity: Annotated[str, typer.Option(help="Quantity of a rule's entries, units.")] = "1",
+    skip_bad: SkipBad = False,
+    splits: Splits = None,
+    bar_interval: BarInterval = "1m",
+    quantity: Quantity = "1",
     json: AsJson = False,
 ) -> None:
     """Compare exit policies: the same entries under each, side by side, and what is only noise.

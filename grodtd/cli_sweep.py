@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from grodtd.cli_prices import BarInterval, Entries, Model, OutDir, Prices, Quantity, SkipBad, Splits, Symbol
 from grodtd.cli_say import ConfigDir, Env, Exit, console, fail, positive, progress_bar, said_plainly, say, seconds
 from grodtd.venue.bar_matching import FillModel
 
@@ -16,11 +17,8 @@ NS = 1_000_000_000
 
 
 def sweep(
-    prices: Annotated[
-        Path,
-        typer.Argument(metavar="BARS", help="Bars or quotes: CSV (plain or .gz), Parquet or Arrow, told by content."),
-    ],
-    entries: Annotated[str, typer.Option(metavar="ENTRIES", help="Entries CSV, or every:N[:side], or ema-cross:F,S.")],
+    prices: Prices,
+    entries: Entries,
     grid: Annotated[
         Path,
         typer.Option(
@@ -29,25 +27,19 @@ def sweep(
             "Example: configs/grid.yaml.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write; created when it is not there.")],
+    out: OutDir,
     config: ConfigDir = None,
     env: Env = None,
-    symbol: Annotated[
-        str | None, typer.Option(help="Symbol; default: the file name up to the first '-' or '.'.")
-    ] = None,
-    fill_model: Annotated[
-        FillModel, typer.Option(help="What a bar did first when it reached both levels.")
-    ] = FillModel.PESSIMISTIC,
+    symbol: Symbol = None,
+    fill_model: Model = FillModel.PESSIMISTIC,
     jobs: Annotated[int, typer.Option(min=1, help="Cores to use; the result is the same.")] = os.cpu_count() or 1,
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Run on a Dask cluster instead: tcp://HOST:8786.")
     ] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Drop and count bad rows instead of stopping.")] = False,
-    splits: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Adjust bars for splits: CSV date,ratio[,symbol].")
-    ] = None,
-    bar_interval: Annotated[str, typer.Option(help="Length of the mid bars made from quotes.")] = "1m",
-    quantity: Annotated[str, typer.Option(help="Quantity of a rule's entries, units.")] = "1",
+    skip_bad: SkipBad = False,
+    splits: Splits = None,
+    bar_interval: BarInterval = "1m",
+    quantity: Quantity = "1",
 ) -> None:
     """Replay entries under every setting of a grid; see the best ones, and whether they would have held.
 
