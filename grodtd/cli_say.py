@@ -62,7 +62,7 @@ class Exit(IntEnum):
     EXPOSED = 5
 
 
-TODO = {
+REMEDIES = {
     errno.ENOSPC: "free space there, then run it again",
     errno.EDQUOT: "free space there, then run it again",
     errno.EROFS: "name a place that can be written to",
@@ -102,8 +102,8 @@ def said_plainly(writing: Path | None = None) -> Iterator[None]:
         fail(Exit.BAD_INPUT, f"{error.filename}: no such file or directory")
     except OSError as error:
         where = error.filename or (writing if error.strerror else None)
-        todo = TODO.get(error.errno or 0)
-        words = f"{error.strerror or error}{f'; {todo}' if todo else ''}"
+        remedy = REMEDIES.get(error.errno or 0)
+        words = f"{error.strerror or error}{f'; {remedy}' if remedy else ''}"
         fail(Exit.FAILED, f"{where}: {words}" if where else words)
 
 
