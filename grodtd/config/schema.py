@@ -387,7 +387,8 @@ class Ratchet(Block):
     )
     min_interval_s: Number = key(
         RATCHET.min_interval_s,
-        "No two moves of one stop closer together than this; the best price in between is not forgotten.",
+        "No two moves of one stop closer together than this, twice as far for each of its stops where a venue cannot "
+        "amend; the best price in between is not forgotten.",
         "seconds",
         ge=0,
         le=3_600,
