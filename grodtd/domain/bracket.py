@@ -98,6 +98,8 @@ class LegOrder(msgspec.Struct, frozen=True, gc=False):
     """A cancel is owed as soon as the venue knows the order."""
     cancels: int = 0
     """How often a cancel was sent."""
+    answer_lost: bool = False
+    """A request about it had no answer: nobody waits for one any more."""
     missed_ns: int | None = None
     """When the venue, asked about it, first did not know it; any report of it clears this."""
     copy_refused: bool = False

@@ -116,7 +116,7 @@ def _outcome_unknown(step: Step, bracket: Bracket, before: LegOrder, after: LegO
         return bracket  # told twice, once for either leg of a pair
     step.tell(NoteKind.UNKNOWN_OUTCOME, Severity.WARNING, client_order_id=after.client_order_id)
     ask(step, bracket, after)
-    return with_order(bracket, after, replace(after, asked_ns=step.now_ns))
+    return with_order(bracket, after, replace(after, asked_ns=step.now_ns, answer_lost=True))
 
 
 def _request_refused(step: Step, bracket: Bracket, order: LegOrder, fact: RequestRefused) -> Bracket:

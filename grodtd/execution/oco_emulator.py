@@ -282,7 +282,8 @@ def recall(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Brack
 TABLE: dict[tuple[ExitState, Trigger], tuple[ExitState, Rule]] = {
     (E.GUARD, T.SETTLED): (E.GUARD, nothing),
     (E.GUARD, T.SHORT): (E.GUARD, cover_rest),
-    (E.GUARD, T.WAITING): (E.GUARD, nothing),  # the stop was refused, denied too often, or died with the day
+    # The stop was refused, denied too often, or died with the day; or others are going, and one comes for them all.
+    (E.GUARD, T.WAITING): (E.GUARD, nothing),
     (E.GUARD, T.EXCESS): (E.GUARD, shrink_exits),
     (E.GUARD, T.LONELY): (E.GUARD, cancel_lonely),  # the target filled in part, and the venue dropped its stop
     (E.GUARD, T.TARGET_SHORT): (E.GUARD, place_target),
@@ -337,7 +338,7 @@ def _classify_guard(bracket: Bracket, terms: Terms, cover: Coverage, touch: Touc
         if bracket.local_stop_until_ns is not None and now_ns >= bracket.local_stop_until_ns:
             return T.EXHAUSTED
         if bracket.stop_retry_at_ns is None or now_ns >= bracket.stop_retry_at_ns:
-            return T.SHORT
+            return T.WAITING if _stop_going(bracket) else T.SHORT
         return T.MISPRICED if _any_mispriced(bracket, now_ns) and not frozen else T.WAITING
     if frozen:
         return T.SETTLED
@@ -431,6 +432,17 @@ def lonely_targets(bracket: Bracket) -> list[LegOrder]:
             if sibling is None or not (sibling.alive or sibling.cum_qty):
                 lonely.append(order)
     return lonely
+
+
+def _stop_going(bracket: Bracket) -> bool:
+    """Whether a stop's cancel is on its way and its answer may come any moment.
+
+    What is sent about a bracket waits for it all the same, so stops that are cancelled to be moved come back as one.
+    """
+    return any(
+        order.leg is Leg.STOP and order.state is OrderState.CANCELLING and order.cancels == 1 and not order.answer_lost
+        for order in bracket.orders
+    )
 
 
 def _target_going(bracket: Bracket) -> bool:

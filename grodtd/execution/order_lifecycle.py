@@ -361,7 +361,8 @@ def _adopt(order: LegOrder) -> LegOrder:
 
 def ask_cancel(order: LegOrder, now_ns: int) -> LegOrder:
     """Record that we are asking for its end; only the venue's terminal report ends it."""
-    return replace(move(order, M.ASK_CANCEL), asked_ns=now_ns, cancel_wanted=True, cancels=order.cancels + 1)
+    asked = move(order, M.ASK_CANCEL)
+    return replace(asked, asked_ns=now_ns, cancel_wanted=True, cancels=order.cancels + 1, answer_lost=False)
 
 
 def ask_replace(order: LegOrder, new: NewOrder, now_ns: int) -> LegOrder:

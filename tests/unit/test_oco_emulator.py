@@ -92,6 +92,43 @@ def test_more_of_the_entry_is_stopped_by_an_order_of_its_own(mirrored):
     assert trade.fills("entry1", 6) == ["send stop2: 6 stop 90"]  # a change could be lost: what rests is kept
 
 
+def three_stops_on_their_way_to_95(mirrored):
+    """Three pieces, a stop each, at a venue that can only cancel and place again: all three were asked to go."""
+    trade = Trade(STOPS, filled=4, mirrored=mirrored)
+    trade.acks("stop1")
+    trade.fills("entry1", 3)
+    trade.fills("entry1", 3)
+    trade.acks("stop2", "stop3")
+    assert trade.levels(stop=95) == ["cancel stop1", "cancel stop2", "cancel stop3"]
+    return trade
+
+
+@both_sides
+def test_stops_that_must_be_placed_anew_to_move_come_back_as_one(mirrored):
+    trade = three_stops_on_their_way_to_95(mirrored)
+    assert trade.cancels("stop1") == []
+    assert trade.cancels("stop2") == []  # the next request waits for the last answer all the same
+    assert trade.cancels("stop3") == ["send stop4: 10 stop 95"]
+
+
+@both_sides
+def test_a_cancel_without_an_answer_keeps_nobody_waiting(mirrored):
+    trade = three_stops_on_their_way_to_95(mirrored)
+    trade.cancels("stop1")
+    trade.cancels("stop2")
+    assert trade.silence("stop3", "cancel") == ["ask stop3", "send stop4: 7 stop 95"]
+    assert trade.cancels("stop3") == ["send stop5: 3 stop 95"]
+
+
+@both_sides
+def test_nor_does_one_whose_answer_never_comes(mirrored):
+    """The program died with the answer on its way: once the cancel is repeated, nobody waits for the first."""
+    trade = three_stops_on_their_way_to_95(mirrored)
+    trade.cancels("stop1")
+    trade.cancels("stop2")
+    assert "send stop4: 7 stop 95" in trade.wait(2.5)
+
+
 # ---------------------------------------------------------------- the table itself
 
 
