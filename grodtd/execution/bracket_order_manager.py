@@ -381,7 +381,13 @@ class BracketOrderManager:
         left = measure(bracket, terms).open_qty - quantity
         step.tell(NoteKind.REDUCED_ELSEWHERE, Severity.WARNING, quantity=quantity, open_qty=left)
         exit_reason = bracket.exit_reason if left else EXTERNAL
-        return replace(bracket, external_qty=bracket.external_qty + quantity, exit_reason=exit_reason)
+        return replace(
+            bracket,
+            external_qty=bracket.external_qty + quantity,
+            exit_reason=exit_reason,
+            stop_retry_at_ns=None,  # what was refused for want of those units may pass now
+            exit_retry_at_ns=None,
+        )
 
     def release(self, step: Step, bracket: Bracket, terms: Terms, reason: str, keep_orders: bool) -> Bracket:
         """Hand the position back: our exits go unless they are to stay. Facts are still booked."""

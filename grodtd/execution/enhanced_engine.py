@@ -345,8 +345,9 @@ class Engine(EngineState):
             return NOTHING_HAPPENED
         terms = [self.terms(bracket) for bracket in brackets]
         held = tuple(
-            (bracket.bracket_id, measure(bracket, own).open_qty * bracket.side.sign)
+            (bracket.bracket_id, open_qty * bracket.side.sign)
             for bracket, own in zip(brackets, terms, strict=True)
+            if (open_qty := measure(bracket, own).open_qty)
         )
         doubt = self._doubts.get(event.symbol)
         if abs(event.quantity - net_of(held)) < terms[0].instrument.lot_size:

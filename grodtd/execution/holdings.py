@@ -15,7 +15,7 @@ from grodtd.domain.money import ZERO
 from grodtd.domain.orders import Leg, TimeInForce
 
 Held = tuple[tuple[str, Decimal], ...]
-"""Bracket id and the units it holds, signed, oldest bracket first."""
+"""Bracket id and the units it holds, signed, oldest bracket first; without those that hold nothing."""
 
 _SHRINKABLE = frozenset({Phase.OPEN, Phase.EXITING})
 
@@ -92,6 +92,6 @@ def judge(account_qty: Decimal, held: Held, brackets: Sequence[Bracket]) -> Verd
 def _newest_first(brackets: Sequence[Bracket], held: Held, sign: int) -> Iterable[tuple[Bracket, Decimal]]:
     units = dict(held)
     for bracket in reversed(brackets):
-        own = units[bracket.bracket_id] * sign
+        own = units.get(bracket.bracket_id, ZERO) * sign
         if own > 0 and bracket.phase in _SHRINKABLE:
             yield bracket, own

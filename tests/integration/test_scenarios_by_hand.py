@@ -12,7 +12,7 @@ from grodtd.domain.bracket import Phase
 from grodtd.domain.errors import Refused
 from grodtd.domain.events import EntriesPaused
 from grodtd.domain.notes import NoteKind, Severity
-from grodtd.domain.orders import OrderStatus, Side
+from grodtd.domain.orders import ExecutionReport, OrderStatus, Side
 from grodtd.domain.policy import Plan
 from tests.integration.scenario_kit import (
     BARE_WORLD,
@@ -125,6 +125,29 @@ class TestScenario17ReducedByHand:
 
         assert story.resting() == story.legs(10)
         assert story.cover.open_qty == 10
+
+    @both_sides
+    def test_a_way_out_that_was_refused_is_tried_at_once_for_what_is_left(self, mirrored):
+        """Asked for more than there is, the venue refuses; what is there waits for no later attempt."""
+        trade = Trade(filled=10, mirrored=mirrored)
+        assert trade.refuses("stop1", "would_trigger") == ["send exit1: 10 at market"]
+        for attempt in range(1, 6):
+            trade.wait(10)
+            trade.refuses(f"exit{attempt}", "insufficient_inventory")
+        trade.account(6)
+        trade.now_ns += 2_000_000_000
+        assert trade.account(6) == ["send exit6: 6 at market"]
+
+    @both_sides
+    def test_an_entry_that_waits_beside_it_changes_no_reading(self, mirrored):
+        """Between two readings somebody places an entry in the same symbol: it holds nothing, so they still agree."""
+        trade = Trade(filled=10, mirrored=mirrored)
+        trade.acks("stop1")
+        trade.account(6)
+        trade.request("C", 5, 0)
+        trade.tell(ExecutionReport("C.entry1", OrderStatus.WORKING))
+        trade.now_ns += 5_000_000_000
+        assert trade.account(6) == ["cancel stop1"]
 
     @both_sides
     def test_the_newest_bracket_loses_first(self, mirrored):
