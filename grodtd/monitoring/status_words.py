@@ -13,6 +13,7 @@ from grodtd.monitoring.status_values import BracketStatus, Situation, Totals
 from grodtd.runtime.silence import ORDERS, PRICES, Trouble
 
 NS = 1_000_000_000
+NOT_OURS = "what the account holds beside that: grodtd orphans"
 
 
 def bracket_verdict(
@@ -148,9 +149,9 @@ def _at_rest(totals: Totals, told: Sequence[BracketStatus], problems: Sequence[s
     """Return level and sentence where nothing is exposed or unknown."""
     level = "warning" if problems else "ok"
     if not totals.open_brackets:
-        return level, "nothing is open"
+        return level, f"no bracket is open; {NOT_OURS}"
     if not totals.open_qty:
-        return level, f"nothing is open; {totals.open_brackets} bracket(s) wait"
+        return level, f"{totals.open_brackets} bracket(s) wait, none holds anything; {NOT_OURS}"
     held_over = [bracket for bracket in told if bracket.exposed_qty]
     if held_over:
         parts = ", ".join(f"{plain(q)} {symbol}" for symbol, q in _by_symbol(held_over, "exposed_qty").items())

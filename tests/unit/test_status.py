@@ -16,7 +16,7 @@ from grodtd.execution.terms import Terms
 from grodtd.monitoring.status import alarm_of, bracket_status, status_of
 from grodtd.monitoring.status_troubles import clock_off, snapshot_failed
 from grodtd.monitoring.status_values import Daemon, Situation
-from grodtd.monitoring.status_words import ruler
+from grodtd.monitoring.status_words import NOT_OURS, ruler
 from grodtd.runtime.silence import ORDERS, PRICES, Trouble
 from grodtd.venue.profiles import MARGIN
 
@@ -202,7 +202,7 @@ def situation(*brackets, **more):
 @pytest.mark.parametrize(
     ("told", "given", "level", "verdict"),
     [
-        ("quiet", situation(), "ok", "nothing is open"),
+        ("quiet", situation(), "ok", f"no bracket is open; {NOT_OURS}"),
         ("as it should be", situation(bracket(100, stop(100))), "ok", "all protected: 100 X"),
         (
             "one of two is bare",
@@ -223,12 +223,17 @@ def situation(*brackets, **more):
             "UNKNOWN: 100 X, naked for 1 s (worst: B1)",
         ),
         ("the line is cut", situation(bracket(100, stop(100)), link_up=False), "warning", "all protected: 100 X"),
-        ("an ended bracket is no concern", situation(bracket(100, phase=Phase.RELEASED)), "ok", "nothing is open"),
+        (
+            "an ended bracket is no concern",
+            situation(bracket(100, phase=Phase.RELEASED)),
+            "ok",
+            f"no bracket is open; {NOT_OURS}",
+        ),
         (
             "an entry waits",
             situation(bracket(0, phase=Phase.WAITING, levels=None)),
             "ok",
-            "nothing is open; 1 bracket(s) wait",
+            f"1 bracket(s) wait, none holds anything; {NOT_OURS}",
         ),
     ],
 )
