@@ -46,7 +46,7 @@ def told(found: Versus, reference: str) -> str:
         return f"Nothing to compare: no entry was closed both here and under {first}."
     if judged is Verdict.SAME:
         return f"The same as {first} on every one of {trades}."
-    amount = f"{r_text(found.mean)} a trade{_within(found.interval)}, p {p_text(found.p_holm)}"
+    amount = f"{r_text(found.mean)} a trade{_sureness(found)}"
     if judged is Verdict.TOO_FEW:
         differ = counted(found.blocks_differing, "independent stretch", "independent stretches")
         return f"Too few to tell: {trades}, of which {differ} differ. Not even winning on each of them would show."
@@ -104,8 +104,12 @@ def _counted(found: Versus) -> str:
     return f"{trades} ({counted(found.blocks, 'stretch', 'stretches')} of overlapping ones)"
 
 
-def _within(found: Interval | None) -> str:
-    return "" if found is None else f" (95 %: {interval_text(found)})"
+def _sureness(found: Versus) -> str:
+    """The interval is of this comparison by itself; where several are made the p-value answers for them all."""
+    several = ", corrected for all comparisons" if found.p_holm != found.p else ""
+    alone = " by itself" if several else ""
+    within = "" if found.interval is None else f" (95 %{alone}: {interval_text(found.interval)})"
+    return f"{within}, p {p_text(found.p_holm)}{several}"
 
 
 def _capital(text: str) -> str:
