@@ -1,16 +1,18 @@
 """What an operator does with a journal: verify it, back it up, put a damaged one aside."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
+from sqlalchemy import Connection
 
 from grodtd.domain.errors import ConfigError
 from grodtd.storage import files, reading
 from grodtd.storage.database import Database, driver
 from grodtd.storage.errors import JournalCorrupt, JournalLocked, JournalNotFound
 from grodtd.storage.exclusive import ExclusiveLock
-from grodtd.storage.faults import translated
+from grodtd.storage.faults import explain, translated
 
 _BESIDE = ("", "-wal", "-shm")
 
@@ -47,21 +49,38 @@ def verify(target: str | Path) -> Verified:
 def backup(path: str | Path, to: str | Path) -> None:
     """Copy a SQLite journal whole, as of one moment, also while a daemon writes; then check the copy.
 
-    Raises: `ConfigError` - `to` exists already, or the journal is a server's (use its own backup, `pg_dump`).
+    A copy that could not be made whole is removed again. Raises: `ConfigError` - `to` exists already, or the journal is
+    a server's (use its own backup, `pg_dump`); `JournalUnavailable` - the copy cannot be written, or the journal read.
     """
     source, copy = Database(path), Path(to).absolute()
     if source.path is None:
         raise ConfigError([f"{source.place} is a server's database: back it up with pg_dump"])
     if copy.exists():
         raise ConfigError([f"{copy} exists already: a backup never overwrites"])
-    with reading.opened(source) as connection, translated(source.place):
-        target = sqlite3.connect(copy)
-        try:
+    whole = False
+    try:
+        with reading.opened(source) as connection:
+            _copy(connection, source.place, copy)
+        verify(copy)
+        whole = True
+    finally:
+        if not whole:
+            for end in _BESIDE:
+                Path(f"{copy}{end}").unlink(missing_ok=True)
+
+
+def _copy(connection: Connection, place: str, copy: Path) -> None:
+    """Copy page by page. What is damaged is the source; what cannot be written is the copy."""
+    try:
+        with closing(sqlite3.connect(copy)) as target:
             copy.chmod(0o600)
             driver(connection).backup(target)
-        finally:
-            target.close()
-    verify(copy)
+    except (sqlite3.Error, OSError) as error:
+        ours = explain(error, str(copy))
+        if isinstance(ours, JournalCorrupt):
+            ours = explain(error, place)
+        assert ours is not None
+        raise ours from error
 
 
 def set_aside(path: str | Path) -> Path:

@@ -468,6 +468,26 @@ def test_a_backup_is_whole_and_taken_while_the_daemon_writes(tmp_path):
     assert seqs(safe) == list(range(1, 23))
 
 
+def test_a_backup_that_finds_no_room_names_the_copy_and_leaves_none(tmp_path):
+    path, disk = tmp_path / "journal.db", tmp_path / "disk"
+    run(life_of_two_megabytes(path))
+    disk.mkdir()
+    mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", disk)
+    try:
+        with pytest.raises(OSError, match=f"{disk}/safe.db: the disk is full") as told:
+            upkeep.backup(path, disk / "safe.db")
+        assert told.value.errno == errno.ENOSPC
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+async def life_of_two_megabytes(path):
+    async with daemon(path) as journal:
+        journal.append([fact(seq, payload=b"x" * 100_000) for seq in range(1, 21)])
+        await journal.commit()
+
+
 def test_a_damaged_journal_is_put_aside_whole_and_a_new_one_begins(crashed, tmp_path):
     path = copy(crashed, tmp_path)
     flip(path.with_name("journal.db-wal"), 32 + 24 + 100, 1)
