@@ -14,7 +14,7 @@ from grodtd.domain.money import divide
 from grodtd.domain.notes import NoteKind, Severity
 from grodtd.domain.orders import ExecutionReport, Leg
 from grodtd.execution.coverage import RESTING
-from grodtd.execution.exit_orders import ask, linked, send_again, with_order
+from grodtd.execution.exit_orders import VALID_FOR_NS, ask, linked, send_again, with_order
 from grodtd.execution.ladder import STOP_HIT, WOULD_TRIGGER, change_refused, leave, leg_lost
 from grodtd.execution.order_lifecycle import OrderFact, apply, book
 from grodtd.execution.terms import Step, Terms
@@ -64,9 +64,9 @@ def find(bracket: Bracket, client_order_id: str, replacement_id: str = "") -> Le
 def is_proof(order: LegOrder, terms: Terms, fact: OrderNotFound) -> bool:
     """Whether 'not found' proves that an id is dead (rule 9 and S3).
 
-    An order the venue never confirmed may arrive until `valid_until` (or `late_bound_s` after it was sent), and the
-    answer may be `read_lag_s` old. One it did confirm is over when two answers, that far apart, agree: the fills
-    that ended it would be seen by then.
+    An order the venue never confirmed may arrive until `valid_until`; where there is none, until `late_bound_s` after
+    the last moment it may have left us. And the answer may be `read_lag_s` old. One it did confirm is over when two
+    answers, that far apart, agree: the fills that ended it would be seen by then.
     """
     pending = order.pending
     if pending is not None and fact.client_order_id == pending.client_order_id:
@@ -75,7 +75,7 @@ def is_proof(order: LegOrder, terms: Terms, fact: OrderNotFound) -> bool:
         return order.missed_ns is not None and fact.asked_ns >= order.missed_ns + terms.read_lag_ns
     else:
         valid_until_ns, sent_ns = order.valid_until_ns, order.sent_ns
-    dead_from_ns = valid_until_ns if valid_until_ns is not None else sent_ns + terms.late_ns
+    dead_from_ns = sent_ns + VALID_FOR_NS + terms.late_ns if valid_until_ns is None else valid_until_ns
     return fact.asked_ns >= dead_from_ns + terms.read_lag_ns
 
 

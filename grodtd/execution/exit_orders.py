@@ -21,7 +21,7 @@ from grodtd.execution.order_lifecycle import ask_cancel, ask_replace
 from grodtd.execution.terms import Step, Terms
 
 VALID_FOR_NS = 5 * NS_PER_S
-"""How long a request stays good where the venue can drop late ones (DESIGN section 6)."""
+"""How long a request stays good (DESIGN section 6): none leaves us later, and a venue that can drops later ones."""
 BPS = Decimal(10_000)
 FRESH_NS = 5 * NS_PER_S
 """A last price older than this is no price to put a collar round."""

@@ -36,14 +36,13 @@ from grodtd.domain.events import (
 )
 from grodtd.domain.ids import parse_client_order_id
 from grodtd.domain.orders import ExecutionReport, Fill, Leg, OrderReport, OrderStatus
+from grodtd.execution.exit_orders import VALID_FOR_NS
 from grodtd.ports import Broker, Clock
 from grodtd.runtime.governor import GovernedReads, Governor
 
 Deliver = Callable[[Event], None]
 Durable = Callable[[], Awaitable[None]]
 Observe = Callable[[str, float, str], None]
-SEND_WITHIN_NS = 5_000_000_000
-"""An order older than this is not sent any more; the wait for proof of death counts on it."""
 
 
 def _unobserved(verb: str, seconds: float, outcome: str) -> None:
@@ -156,7 +155,7 @@ class Dispatcher:
             return []
         now_ns = self._clock.now_ns()
         orders = (command.stop, command.target) if isinstance(command, SubmitOco) else (command.order,)
-        late = now_ns - decided_ns > SEND_WITHIN_NS
+        late = now_ns - decided_ns > VALID_FOR_NS  # the wait for proof of death counts on it
         late = late or any(o.valid_until_ns is not None and now_ns > o.valid_until_ns for o in orders)
         if not late:
             return []

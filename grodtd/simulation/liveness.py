@@ -63,6 +63,7 @@ class Liveness:
         position = self.books.of(client_id)
         if position is not None:
             position.excuse_s += seconds
+            position.proof_s = max(position.proof_s, seconds)
 
     def pass_time(self, seconds: float, live: Mapping[str, bool], sides: Mapping[str, tuple[Decimal, Decimal]]) -> None:
         """Count time owed. `live`: whether our process can act, by symbol; `sides`: bid and ask."""
@@ -75,6 +76,7 @@ class Liveness:
             if not position.accepted or position.keeps_orders:
                 continue
             position.known_s += seconds * live[position.symbol]
+            position.proof_s = max(position.proof_s - seconds, 0.0)
             if position.symbol in self.books.disturbed_symbols:
                 continue
             bid, ask = sides[position.symbol]
@@ -124,7 +126,7 @@ class Liveness:
         position.leaving_s = position.leaving_s + seconds if leaving else 0.0
         self._overdue("L4", position, position.leaving_s, LEAVING_S, f"told to get out, {open_qty} still open")
         if not (missing > 0 or stray or leaving):
-            position.excuse_s = 0.0
+            position.excuse_s = position.proof_s  # its stop may be taken away while a change of it has no answer yet
 
     def _overdue(self, invariant: str, position: Position, owed_s: float, slack_s: float, what: str) -> None:
         locked = self.books.venue.capabilities.locks_inventory

@@ -58,6 +58,8 @@ class Position:
     leaving_s: float = 0.0
     excuse_s: float = 0.0
     """What lost requests of the present stretch add to the time allowed."""
+    proof_s: float = 0.0
+    """How long the last of them may still keep a new one waiting."""
     stretches: list[float] = field(default_factory=list)
     """Lengths of stretches without full protection, seconds."""
 

@@ -39,10 +39,10 @@ LEAST_FAULTS = 20
 CHAOS_AT_MOST_S = 400.0
 FENCED_WITHIN_S = 20.0
 """How long an instance that lost the account may take to end."""
-
-
 SETTLED_S = 15.0
 """So long after the last fault a process has compared, and looks at prices again."""
+NEW_UNDERWAY = (OrderState.SENT, OrderState.UNSURE, OrderState.REPLACING)
+"""States of orders of which a request may be on its way that makes a new one at the venue."""
 UNDERWAY_S = 2.0
 """At the end of the calm, what the last tick set going arrives before both sides are compared."""
 
@@ -104,6 +104,8 @@ class World(Eyes):
         self.fenced: list[tuple[float, Process]] = []
         """Instances that lost the account, and by when they must have ended."""
         self._link_until = self._dead_until = self._wall_until = 0.0
+        self._left_s = 0.0
+        """When the last process left the account."""
 
     @property
     def runner(self) -> Runner | None:
@@ -324,7 +326,7 @@ class World(Eyes):
         self.log("another instance takes the account over; the first one lives on")
         first = self.process
         first.session.fenced = True
-        self._leave_behind(first)
+        self._left_s = self.now_s
         self.fenced.append((self.now_s + FENCED_WITHIN_S, first))
         self.process = None
         await self._boot(beside=True)
@@ -352,6 +354,7 @@ class World(Eyes):
             else:
                 self._wall_until = self.now_s + 20
         if self.process is not None and self.process.over and self.process.ended:
+            self._left_s = self.now_s
             self.process = None
         for due_s, process in self.fenced:
             if self.now_s >= due_s and not process.ended:
@@ -376,6 +379,7 @@ class World(Eyes):
         process = Process(self, journal, journal_ns, session, self.wall, self.books.violated)
         now_ns = process.clock.now_ns()
         self.log(f"process starts with {process.runner.turn.sequence} records")
+        self._left_behind(process)
         self.process = process
         await process.start(
             (
@@ -392,15 +396,19 @@ class World(Eyes):
         self.history.kills += 1
         self._dead_until = self.now_s + self.rng.uniform(0.2, 20)
         assert self.process is not None
-        self._leave_behind(self.process)
+        self._left_s = self.now_s
         self.process.kill()
         self.process = None
 
-    def _leave_behind(self, process: Process) -> None:
-        """What a process was about to send, nobody knows the fate of: as good as a lost request (S3)."""
+    def _left_behind(self, process: Process) -> None:
+        """What the journal leaves open when a process begins, nobody knows the fate of: as good as a lost request (S3).
+
+        The one before it may have known more, but had it not in the journal yet.
+        """
+        seconds = max(self._s3_wait_s - (self.now_s - self._left_s), 0.0)
         for bracket in process.runner.brackets():
-            if any(o.state in (OrderState.SENT, OrderState.UNSURE) and o.leg is not Leg.ENTRY for o in bracket.orders):
-                self.liveness.excuse(f"{bracket.bracket_id}.stop1", self._s3_wait_s)
+            if any(o.state in NEW_UNDERWAY and o.leg is not Leg.ENTRY for o in bracket.orders):
+                self.liveness.excuse(f"{bracket.bracket_id}.stop1", seconds)
 
     # -- what the checkers see ------------------------------------------------------------------------------
 
@@ -441,8 +449,9 @@ class World(Eyes):
         """How long one lost request may keep a new one waiting at this venue."""
         if self.capabilities.supports_valid_until:
             return 10.0
-        # Where ids are unique for ever an order is sent again at once, unless it is not wanted any more by then.
-        return float(self.capabilities.late_bound_s) + 10.0
+        # Where ids are unique for ever an order is sent again at once, unless it is not wanted any more by then. It may
+        # have left our process up to 5 s after it was decided on.
+        return float(self.capabilities.late_bound_s) + 15.0
 
     def _views(self) -> tuple[dict[str, LocalView], list[str]]:
         """What our process believes, and which orders it does not know the fate of."""

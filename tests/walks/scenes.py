@@ -23,7 +23,7 @@ def lost_and_replaced(quantity, **more):
     trade = Trade(REUSED_IDS, quantity=quantity, **more)
     trade.silence("stop1")
     trade.not_found("stop1")
-    trade.wait(17)
+    trade.wait(22)
     assert trade.not_found("stop1") == [f"send stop2: {trade.open} stop 90"]
     assert trade.state("stop1") == "lost 0"
     trade.acks("stop2")

@@ -38,6 +38,7 @@ from grodtd.domain.orders import NewOrder, OrderReport, OrderStatus, Side
 from grodtd.domain.policy import Plan, Policy, ProtectionPolicy
 from grodtd.execution import bracket_order_manager, exit_rules, oco_emulator, order_lifecycle
 from grodtd.execution.enhanced_engine import Engine
+from grodtd.execution.exit_orders import VALID_FOR_NS
 from grodtd.execution.invariants import loosened, overcommitted, stuck, violations
 from grodtd.execution.trigger_book import TriggerBook
 from grodtd.execution.watched_levels import watched_levels
@@ -270,7 +271,7 @@ class Walker:
         self.host = Host(setting)
         self.limit = limit
         self.rule = setting.capabilities.sibling_on_partial
-        self.late_ns = int(setting.capabilities.late_bound_s) * 1_000_000_000
+        self.late_ns = VALID_FOR_NS + int(setting.capabilities.late_bound_s) * 1_000_000_000
 
     # ---------------------------------------------------------------- the search
 
