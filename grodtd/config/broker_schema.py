@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from grodtd.config.block import Block, Unset
 from grodtd.config.fields import Kind, Named, Number, Symbol, exact, key
-from grodtd.config.schema import Block, Unset
 from grodtd.domain.money import plain
 
 

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import msgspec
 
+from grodtd.config.block import Block
 from grodtd.config.fields import Number, key
-from grodtd.config.schema import Block
 
 
 class DaemonSettings(msgspec.Struct, frozen=True):

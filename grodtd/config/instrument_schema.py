@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from grodtd.config.block import Block, Unset
 from grodtd.config.fields import Calendar, Number, Symbol, key
-from grodtd.config.schema import Block, Unset
 from grodtd.domain.instrument import FeeAsset, Instrument
 
 RULES = Instrument("")

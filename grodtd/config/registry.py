@@ -12,12 +12,14 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from grodtd.config.block import Block
 from grodtd.config.broker_schema import Brokers
 from grodtd.config.daemon_schema import DaemonBlock
+from grodtd.config.entry_schema import RiskReward
 from grodtd.config.fields import Kind, Named, Value, allowed, shown, word
 from grodtd.config.instrument_schema import Instruments
 from grodtd.config.risk_schema import RiskLimitsBlock
-from grodtd.config.schema import Block, RiskReward, TradeExit
+from grodtd.config.schema import TradeExit
 from grodtd.config.text import Path
 
 

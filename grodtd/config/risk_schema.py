@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import AfterValidator
 
+from grodtd.config.block import Block, Unset
 from grodtd.config.fields import Calendar, Duration, Kind, Number, Symbol, format_duration, key
-from grodtd.config.schema import Block, Unset
 from grodtd.domain.risk import AdvisorSettings, OnSilence, RiskLimits
 
 LIMITS, ADVISOR = RiskLimits(), AdvisorSettings()

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from grodtd.config.entry_schema import RiskReward
+from grodtd.config.exit_schema import Trailing, steps
 from grodtd.config.fields import Place, parse_place, parse_r
 from grodtd.config.instrument_schema import InstrumentRules
 from grodtd.config.layers import DEFAULT, Origin, Setting, complaint
-from grodtd.config.schema import PolicyBlock, RiskReward, Trailing, locks, steps
+from grodtd.config.schema import PolicyBlock, locks
 from grodtd.config.text import Path
 from grodtd.domain.money import ONE, ZERO, plain
 from grodtd.domain.policy import Plan, TrailMethod

@@ -14,8 +14,10 @@ from grodtd.domain.money import divide
 from grodtd.domain.notes import NoteKind, Severity
 from grodtd.domain.orders import ExecutionReport, Leg
 from grodtd.execution.coverage import RESTING
-from grodtd.execution.exit_orders import VALID_FOR_NS, ask, linked, send_again, with_order
+from grodtd.execution.exit_orders import with_order
 from grodtd.execution.ladder import STOP_HIT, WOULD_TRIGGER, change_refused, leave, leg_lost
+from grodtd.execution.new_orders import VALID_FOR_NS
+from grodtd.execution.order_changes import ask, linked, send_again
 from grodtd.execution.order_lifecycle import OrderFact, apply, book
 from grodtd.execution.terms import Step, Terms
 

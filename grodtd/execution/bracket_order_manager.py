@@ -13,26 +13,25 @@ from enum import StrEnum, auto
 
 from msgspec.structs import replace
 
-from grodtd.domain.bracket import ALIVE, ENDED, Bracket, Execution, ExitState, LegOrder, OrderState, Phase
+from grodtd.domain.bracket import ENDED, Bracket, Execution, ExitState, LegOrder, OrderState, Phase
 from grodtd.domain.commands import Reconcile
 from grodtd.domain.errors import Surprise
 from grodtd.domain.events import BarsClosed, BracketRequested, FlattenRequested
-from grodtd.domain.market import VolatilityReading
 from grodtd.domain.money import ZERO
 from grodtd.domain.notes import NoteKind, Severity
 from grodtd.domain.orders import Leg, OrderType
 from grodtd.domain.policy import NS_PER_S, Plan, seconds_ns
-from grodtd.execution import exit_orders, exit_rules
+from grodtd.execution import exit_orders, exit_rules, order_changes
 from grodtd.execution.booking import take_in
-from grodtd.execution.coverage import Coverage, entry_px, is_through, measure
+from grodtd.execution.coverage import Coverage, entry_px, measure
+from grodtd.execution.deadlines import without_past_waits
+from grodtd.execution.first_levels import fix_levels
 from grodtd.execution.ladder import STOP_HIT, leave
-from grodtd.execution.levels import plan_levels
 from grodtd.execution.market_hours import open_again
-from grodtd.execution.naked_window import close_window, next_alarm_ns, time_window
+from grodtd.execution.naked_window import close_window, time_window
 from grodtd.execution.oco_emulator import OCOEmulator, Touch
 from grodtd.execution.order_lifecycle import GIVEN, OrderFact
 from grodtd.execution.requests import entry_id
-from grodtd.execution.risk_reward_calculator import RatioDecision
 from grodtd.execution.terms import Step, Terms
 
 EXTERNAL = "external"
@@ -85,7 +84,7 @@ def ask_price(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch
         return bracket
     for order in bracket.orders:
         if order.leg is Leg.ENTRY:
-            exit_orders.ask(step, bracket, order)
+            order_changes.ask(step, bracket, order)
     return replace(bracket, stop_retry_at_ns=step.now_ns + terms.requery_ns)
 
 
@@ -93,7 +92,7 @@ def guard(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: To
     """Let the exits do what the position needs; a bracket that leaves wants no more of its entry."""
     bracket = _EXITS.step(step, bracket, terms, cover, touch)
     if bracket.exits is ExitState.LEAVE and cover.entry_alive:
-        bracket = exit_orders.cancel_all(step, bracket, Leg.ENTRY)
+        bracket = order_changes.cancel_all(step, bracket, Leg.ENTRY)
     return bracket
 
 
@@ -109,22 +108,22 @@ def reopen(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: T
 
 def cancel_rest(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Bracket:
     """Nothing is open: whatever could still fill is asked to go, the entry included."""
-    return exit_orders.cancel_all(step, bracket)
+    return order_changes.cancel_all(step, bracket)
 
 
 def hold_off(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Bracket:
     """The excess is being bought back: everything but that goes."""
-    return exit_orders.cancel_all(step, bracket, Leg.ENTRY, *EXITS)
+    return order_changes.cancel_all(step, bracket, Leg.ENTRY, *EXITS)
 
 
 def leave_dust(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Bracket:
     """Too little to sell by itself: an exit that is alive may take it, until the market is through the stop."""
     if touch is Touch.STOP or bracket.exits is ExitState.LEAVE:
-        bracket = exit_orders.cancel_all(step, bracket, Leg.ENTRY)
+        bracket = order_changes.cancel_all(step, bracket, Leg.ENTRY)
     elif cover.committed_qty - cover.going_qty <= cover.open_qty:
         return bracket
     legs = (Leg.TARGET, Leg.EXIT) if cover.stop_qty <= cover.open_qty else EXITS
-    return exit_orders.cancel_all(step, bracket, *legs)
+    return order_changes.cancel_all(step, bracket, *legs)
 
 
 def neutralise(step: Step, bracket: Bracket, terms: Terms, cover: Coverage, touch: Touch) -> Bracket:
@@ -332,12 +331,12 @@ class BracketOrderManager:
         if bracket.phase in ENDED and bracket.phase is not Phase.RELEASED:
             return bracket
         now_ns = step.now_ns
-        bracket = _without_past_waits(bracket, now_ns)
+        bracket = without_past_waits(bracket, now_ns)
         if bracket.entry_deadline_ns is not None and now_ns >= bracket.entry_deadline_ns:
             bracket = replace(bracket, entry_deadline_ns=None)
             if any(order.leg is Leg.ENTRY and order.alive for order in bracket.orders):
                 step.tell(NoteKind.ENTRY_TIMED_OUT, Severity.WARNING)
-                bracket = exit_orders.cancel_all(step, bracket, Leg.ENTRY)
+                bracket = order_changes.cancel_all(step, bracket, Leg.ENTRY)
         if bracket.reconcile_at_ns is not None and now_ns >= bracket.reconcile_at_ns:
             bracket = self.ask_to_reconcile(step, bracket)
         return self.settle(step, exit_rules.on_time(step, bracket, terms), terms)
@@ -352,7 +351,7 @@ class BracketOrderManager:
         if fact.last_px is not None:
             bracket = replace(bracket, last_px=fact.last_px, last_px_ns=step.now_ns)
         bracket = leave(step, bracket, fact.exit_reason, fact.reason or "asked for")
-        bracket = exit_orders.cancel_all(step, bracket, Leg.ENTRY)
+        bracket = order_changes.cancel_all(step, bracket, Leg.ENTRY)
         return self.settle(step, bracket, terms)
 
     def change_levels(
@@ -393,7 +392,7 @@ class BracketOrderManager:
         """Hand the position back: our exits go unless they are to stay. Facts are still booked."""
         step.tell(NoteKind.RELEASED, Severity.WARNING, reason=reason, keep_orders=str(keep_orders).lower())
         if not keep_orders:
-            bracket = exit_orders.cancel_all(step, bracket, *EXITS)
+            bracket = order_changes.cancel_all(step, bracket, *EXITS)
         bracket = close_window(step, bracket, Coverage())
         bracket = replace(bracket, frozen_reason="", reconcile_at_ns=None, closed_until_ns=None)
         return replace(bracket, phase=Phase.RELEASED, closed_ns=step.now_ns)
@@ -403,12 +402,12 @@ class BracketOrderManager:
 
         Raises Surprise, with nothing changed, when a table has no row.
         """
-        bracket = exit_orders.chase(step, bracket, terms)
+        bracket = order_changes.chase(step, bracket, terms)
         if bracket.phase is Phase.RELEASED:
             return bracket
         bracket = open_again(step, bracket)
         if bracket.levels is None:
-            bracket = _plan(step, bracket, terms)
+            bracket = fix_levels(step, bracket, terms)
         cover = measure(bracket, terms)
         if bracket.rungs:
             bracket = exit_rules.next_target(bracket, terms, cover)
@@ -449,103 +448,3 @@ def _entry(step: Step, request: BracketRequested) -> LegOrder:
         executions=executions,
         sent_ns=step.now_ns,
     )
-
-
-def _plan(step: Step, bracket: Bracket, terms: Terms) -> Bracket:
-    """Fix the levels when the first unit has filled."""
-    px = entry_px(bracket)
-    if not px:
-        return bracket
-    decision = plan_levels(
-        bracket.side,
-        px,
-        bracket.reading or VolatilityReading(why_no_atr="no bars were given"),
-        terms.policy,
-        terms.instrument,
-        bracket.given_stop_px,
-        bracket.given_target_px,
-    )
-    levels = decision.levels
-    bracket = replace(
-        bracket,
-        levels=levels,
-        stop_px=levels.stop_px,
-        target_px=levels.target_px,
-        reading=None,
-        stop_retry_at_ns=None,
-    )
-    atr = terms.policy.atr
-    step.tell(
-        NoteKind.LEVELS_SET,
-        entry_px=px,
-        stop_px=levels.stop_px,
-        target_px=levels.target_px,
-        atr_px=levels.atr_px,
-        multiplier=None if levels.stop_given or levels.fallback or decision.is_least else atr.multiplier,
-        fallback_percentage=atr.fallback_percentage if levels.fallback and not decision.is_least else None,
-        min_stop_percentage=atr.min_stop_percentage if decision.is_least else None,
-        stop_distance_px=decision.stop_distance_px,
-        risk_px=levels.risk,
-        ratio=levels.ratio,
-        ratio_from=_source(decision.ratio) if decision.ratio is not None else None,
-        remarks="; ".join(decision.remarks) or None,
-    )
-    if terms.rules:
-        bracket = exit_rules.begin(step, bracket, terms)
-    if decision.stop_is_hit:
-        return leave(step, bracket, STOP_HIT, "the stop given is not on the losing side of the entry")
-    if bracket.last_px is not None and is_through(bracket.side, bracket.last_px, levels.stop_px):
-        return leave(step, bracket, STOP_HIT, "the market is through the stop already")
-    return bracket
-
-
-def _source(decision: RatioDecision) -> str:
-    """Say where a ratio comes from: its key, what it was multiplied with, the bound that cut it."""
-    factors = "".join(f" x {factor} ({name})" for name, factor in decision.factors)
-    return decision.base_from + factors + (f", {decision.clamped_to}" if decision.clamped_to else "")
-
-
-def next_deadline_ns(bracket: Bracket, terms: Terms, now_ns: int) -> int | None:
-    """When after `now_ns` this bracket wants to be looked at even if nothing happens; None: never."""
-    if bracket.phase in ENDED and bracket.phase is not Phase.RELEASED:
-        return None
-    due_ns: int | None = None
-    for at_ns in (
-        bracket.entry_deadline_ns,
-        bracket.stop_retry_at_ns,
-        bracket.target_retry_at_ns,
-        bracket.exit_retry_at_ns,
-        bracket.local_stop_until_ns,
-        bracket.closed_until_ns,
-        bracket.reconcile_at_ns,
-        bracket.leave_at_ns,
-        bracket.move_at_ns,
-        next_alarm_ns(bracket, terms),
-    ):
-        if at_ns is not None and at_ns > now_ns and (due_ns is None or at_ns < due_ns):
-            due_ns = at_ns
-    for order in bracket.orders:
-        state = order.state
-        if state not in ALIVE:
-            continue
-        if state is OrderState.WORKING and not order.cancel_wanted and order.missed_ns is None:
-            at_ns = order.amend_retry_at_ns
-            if at_ns is None or at_ns <= now_ns:
-                continue
-        else:
-            at_ns = order.asked_ns + terms.requery_ns
-        if due_ns is None or at_ns < due_ns:
-            due_ns = at_ns
-    return due_ns
-
-
-def _without_past_waits(bracket: Bracket, now_ns: int) -> Bracket:
-    """Drop waits that are over."""
-    stop, target, leaving = bracket.stop_retry_at_ns, bracket.target_retry_at_ns, bracket.exit_retry_at_ns
-    if stop is not None and stop <= now_ns:
-        bracket = replace(bracket, stop_retry_at_ns=None)
-    if target is not None and target <= now_ns:
-        bracket = replace(bracket, target_retry_at_ns=None)
-    if leaving is not None and leaving <= now_ns:
-        bracket = replace(bracket, exit_retry_at_ns=None)
-    return bracket

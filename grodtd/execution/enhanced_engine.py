@@ -49,8 +49,8 @@ from grodtd.domain.policy import Plan, Policy, policy_for
 from grodtd.domain.risk import Accepted
 from grodtd.execution import exit_rules
 from grodtd.execution.booking import take_in_quantities
-from grodtd.execution.bracket_order_manager import next_deadline_ns
 from grodtd.execution.coverage import measure
+from grodtd.execution.deadlines import next_deadline_ns
 from grodtd.execution.engine_state import EngineState
 from grodtd.execution.entry_weighing import weigh
 from grodtd.execution.forgotten import check_forgotten, may_forget, unexplained

@@ -15,8 +15,9 @@ from grodtd.domain.notes import NoteKind, Severity
 from grodtd.domain.orders import Leg, TimeInForce
 from grodtd.domain.policy import NS_PER_S, Plan
 from grodtd.execution.coverage import RESTING
-from grodtd.execution.exit_orders import linked, with_order
+from grodtd.execution.exit_orders import with_order
 from grodtd.execution.market_hours import HALTED, hold_over_close, rearm_at_ns
+from grodtd.execution.order_changes import linked
 from grodtd.execution.order_lifecycle import OrderFact
 from grodtd.execution.terms import Step, Terms
 

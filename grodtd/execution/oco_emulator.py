@@ -20,7 +20,7 @@ from grodtd.domain.money import ZERO, floor_to
 from grodtd.domain.notes import NoteKind, Severity
 from grodtd.domain.orders import Leg, TimeInForce
 from grodtd.domain.policy import Plan
-from grodtd.execution import exit_orders
+from grodtd.execution import exit_orders, order_changes
 from grodtd.execution.coverage import Coverage
 from grodtd.execution.ladder import STOP_HIT, leave, stops_denied
 from grodtd.execution.scale_out import Part, parts, rung_px
@@ -94,14 +94,14 @@ def cover_rest(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> B
     if not alone or len(stops) >= terms.policy.protection.max_stops:
         for order in stops:
             total = order.quantity + missing
-            if exit_orders.can_amend(terms, order, total, order.stop_px, step.now_ns):
+            if order_changes.can_amend(terms, order, total, order.stop_px, step.now_ns):
                 step.tell(NoteKind.STOP_GROWN, client_order_id=order.client_order_id, quantity=missing)
-                return exit_orders.amend(
+                return order_changes.amend(
                     step, bracket, terms, order, total, stop_px=order.stop_px, limit_px=order.limit_px
                 )
     if not alone:
         # Too small to stand alone, and nothing here can grow: the newest stop makes room for one that holds both.
-        return exit_orders.cancel(step, bracket, stops[-1]) if stops else bracket
+        return order_changes.cancel(step, bracket, stops[-1]) if stops else bracket
     if bracket.rungs and bracket.plan is Plan.NATIVE_OCO:
         return _cover_parts(step, bracket, terms, cover, alone)
     if exit_orders.uses_pair(bracket, terms, alone, bracket.target_px):
@@ -130,16 +130,16 @@ def shrink_exits(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) ->
     """Take off what is committed beyond what is open: a partial exit shrinks its sibling, it never kills it."""
     excess = cover.committed_qty - cover.going_qty - cover.sellable_qty
     if bracket.plan is Plan.PAIR_REDUCE_ONLY and terms.capabilities.amend is Amend.NONE:
-        return exit_orders.renew_smaller(step, bracket, terms, cover)
+        return order_changes.renew_smaller(step, bracket, terms, cover)
     if lonely_targets(bracket):  # the stop is the last to go
         return cancel_lonely(step, bracket, terms, cover)
-    return exit_orders.shrink(step, bracket, terms, Leg.STOP, excess)
+    return order_changes.shrink(step, bracket, terms, Leg.STOP, excess)
 
 
 def cancel_lonely(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """A target whose stop is gone guards nothing: it makes room for a stop."""
     for order in lonely_targets(bracket):
-        bracket = exit_orders.cancel(step, bracket, order)
+        bracket = order_changes.cancel(step, bracket, order)
     return bracket
 
 
@@ -156,7 +156,7 @@ def shrink_target(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -
     for part in parts(bracket, terms, cover):
         excess = _in_targets(bracket, part.rung) - part.quantity
         if excess > 0:
-            bracket = exit_orders.shrink(step, bracket, terms, Leg.TARGET, excess, part.rung)
+            bracket = order_changes.shrink(step, bracket, terms, Leg.TARGET, excess, part.rung)
     return bracket
 
 
@@ -168,10 +168,12 @@ def reprice(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Brac
             continue
         stop_px = bracket.stop_px if order.leg is Leg.STOP else None
         limit_px = rung_px(bracket, order.rung) if order.leg is Leg.TARGET else None
-        if exit_orders.can_amend(terms, order, order.quantity, stop_px or limit_px, step.now_ns):
-            bracket = exit_orders.amend(step, bracket, terms, order, order.quantity, stop_px=stop_px, limit_px=limit_px)
+        if order_changes.can_amend(terms, order, order.quantity, stop_px or limit_px, step.now_ns):
+            bracket = order_changes.amend(
+                step, bracket, terms, order, order.quantity, stop_px=stop_px, limit_px=limit_px
+            )
         else:
-            bracket = exit_orders.cancel(step, bracket, order)
+            bracket = order_changes.cancel(step, bracket, order)
     return bracket
 
 
@@ -188,8 +190,8 @@ def _make_room(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> B
     """Ask so much of the stop to go as the target is to sell: all of it, or the stop of the others stays."""
     staying = cover.sellable_qty - _take_qty(bracket, terms, cover)
     if not staying:
-        return exit_orders.cancel_all(step, bracket, Leg.STOP, Leg.TARGET)
-    return exit_orders.shrink(step, bracket, terms, Leg.STOP, cover.committed_qty - cover.going_qty - staying)
+        return order_changes.cancel_all(step, bracket, Leg.STOP, Leg.TARGET)
+    return order_changes.shrink(step, bracket, terms, Leg.STOP, cover.committed_qty - cover.going_qty - staying)
 
 
 def _take_qty(bracket: Bracket, terms: Terms, cover: Coverage) -> Decimal:
@@ -242,7 +244,7 @@ def get_out(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Brac
     """Ask every resting exit to go; with none left, sell."""
     if not cover.exits_alive:
         return exit_orders.place_exit(step, bracket, terms, cover.sellable_qty)
-    return exit_orders.cancel_all(step, bracket, Leg.STOP, Leg.TARGET)
+    return order_changes.cancel_all(step, bracket, Leg.STOP, Leg.TARGET)
 
 
 def sell(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
@@ -269,14 +271,14 @@ def clear_way(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Br
     for index in range(len(bracket.orders)):
         order = bracket.orders[index]  # as it is now: a pair's second leg went with its first
         if order.leg is Leg.STOP or (order.leg is Leg.TARGET and order.time_in_force is not TimeInForce.IOC):
-            bracket = exit_orders.cancel(step, bracket, order)
+            bracket = order_changes.cancel(step, bracket, order)
     return bracket
 
 
 def recall(step: Step, bracket: Bracket, terms: Terms, cover: Coverage) -> Bracket:
     """The sale on its way is too large: what rests beside it goes, else it is asked back."""
     cleared = clear_way(step, bracket, terms, cover)
-    return exit_orders.cancel_all(step, bracket, Leg.TARGET, Leg.EXIT) if cleared is bracket else cleared
+    return order_changes.cancel_all(step, bracket, Leg.TARGET, Leg.EXIT) if cleared is bracket else cleared
 
 
 TABLE: dict[tuple[ExitState, Trigger], tuple[ExitState, Rule]] = {
@@ -428,7 +430,7 @@ def lonely_targets(bracket: Bracket) -> list[LegOrder]:
     lonely = []
     for order in bracket.orders:
         if order.leg is Leg.TARGET and order.alive and not order.cancel_wanted:
-            sibling = exit_orders.linked(bracket, order)
+            sibling = order_changes.linked(bracket, order)
             if sibling is None or not (sibling.alive or sibling.cum_qty):
                 lonely.append(order)
     return lonely

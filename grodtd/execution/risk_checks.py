@@ -5,7 +5,7 @@ request again; may the symbol be traded; is it an order the venue takes; is ther
 near it; what does it risk, by itself, with its symbol, with everything; how many brackets are there; what was lost
 today, and in a row.
 
-Nothing here is asked of an exit: what reduces risk is never held up. Its collar is `exit_orders.collared_exit`.
+Nothing here is asked of an exit: what reduces risk is never held up. Its collar is `new_orders.collared_exit`.
 """
 
 from decimal import Decimal

@@ -36,7 +36,7 @@ from grodtd.domain.events import (
 )
 from grodtd.domain.ids import parse_client_order_id
 from grodtd.domain.orders import ExecutionReport, Fill, Leg, OrderReport, OrderStatus
-from grodtd.execution.exit_orders import VALID_FOR_NS
+from grodtd.execution.new_orders import VALID_FOR_NS
 from grodtd.ports import Broker, Clock
 from grodtd.runtime.governor import GovernedReads, Governor
 

@@ -15,7 +15,17 @@ from grodtd.domain.bracket import ExitState, OrderState, Phase
 from grodtd.domain.commands import SubmitOrder
 from grodtd.domain.errors import GrodtdError
 from grodtd.domain.events import RequestRefused, RequestUnknown
-from grodtd.execution import bracket_order_manager, coverage, exit_orders, exit_rules, oco_emulator, order_lifecycle
+from grodtd.execution import (
+    bracket_order_manager,
+    coverage,
+    deadlines,
+    exit_orders,
+    exit_rules,
+    new_orders,
+    oco_emulator,
+    order_changes,
+    order_lifecycle,
+)
 from grodtd.execution import enhanced_engine as engine_module
 from grodtd.execution.bracket_order_manager import Meaning
 from grodtd.execution.oco_emulator import Trigger
@@ -110,7 +120,7 @@ def _asked_is_cancelled(stack: ExitStack) -> None:
     def ask(order: Any, now_ns: int) -> Any:
         return replace(original(order, now_ns), state=OrderState.CANCELED)
 
-    _swap(stack, exit_orders, "ask_cancel", ask)
+    _swap(stack, order_changes, "ask_cancel", ask)
 
 
 def _duplicates_count_twice(stack: ExitStack) -> None:
@@ -167,7 +177,7 @@ def _restart_forgets(stack: ExitStack) -> None:
 
 
 def _stop_loosened(stack: ExitStack) -> None:
-    original = exit_orders.stop_order
+    original = new_orders.stop_order
 
     def stop_order(bracket: Any, terms: Any, client_id: str, quantity: Any, now_ns: int) -> Any:
         order = original(bracket, terms, client_id, quantity, now_ns)
@@ -200,7 +210,7 @@ def _new_id_at_once(stack: ExitStack) -> None:
 
 def _asks_like_mad(stack: ExitStack) -> None:
     _swap(stack, Governor, "permit", _permit_everything)
-    original = bracket_order_manager.next_deadline_ns
+    original = deadlines.next_deadline_ns
 
     def soon(bracket: Any, terms: Any, now_ns: int) -> Any:
         due = original(bracket, terms, now_ns)

@@ -14,7 +14,7 @@ from grodtd.domain.market import Quote
 from grodtd.domain.orders import Leg, OrderType, Side
 from grodtd.domain.policy import Plan, ProtectionPolicy
 from grodtd.domain.risk import Accepted, RiskLimits
-from grodtd.execution.exit_orders import FRESH_NS, collared_exit
+from grodtd.execution.new_orders import FRESH_NS, collared_exit
 from grodtd.execution.refusal import Refusal
 from grodtd.execution.risk_checks import EntryIntent, check
 from grodtd.execution.risk_state import DAY_NS, OpenRisk, RiskState

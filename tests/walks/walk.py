@@ -36,10 +36,10 @@ from grodtd.domain.market import Quote
 from grodtd.domain.notes import NoteKind
 from grodtd.domain.orders import NewOrder, OrderReport, OrderStatus, Side
 from grodtd.domain.policy import Plan, Policy, ProtectionPolicy
-from grodtd.execution import bracket_order_manager, exit_rules, oco_emulator, order_lifecycle
+from grodtd.execution import bracket_order_manager, deadlines, exit_rules, oco_emulator, order_lifecycle
 from grodtd.execution.enhanced_engine import Engine
-from grodtd.execution.exit_orders import VALID_FOR_NS
 from grodtd.execution.invariants import loosened, overcommitted, stuck, violations
+from grodtd.execution.new_orders import VALID_FOR_NS
 from grodtd.execution.trigger_book import TriggerBook
 from grodtd.execution.watched_levels import watched_levels
 from tests.walks.small_venue import HIGH, LOW, MID, NOW, PX, QTY, Order, Reports, Venue, carry_out, exec_id, refused
@@ -169,7 +169,7 @@ class Host:
         return after, outcome.commands
 
     def due_ns(self, bracket: Bracket) -> int | None:
-        return bracket_order_manager.next_deadline_ns(bracket, self.engine.terms(bracket), NOW)
+        return deadlines.next_deadline_ns(bracket, self.engine.terms(bracket), NOW)
 
     def fire(self, bracket: Bracket, due_ns: int) -> tuple[Bracket, tuple[Command, ...]]:
         """Fire the timer at `due_ns`, then shift time back to the present."""
