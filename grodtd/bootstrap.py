@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     from grodtd.monitoring.logs import Logger
     from grodtd.replay.columns import Progress
     from grodtd.replay.compare import Comparison
+    from grodtd.replay.inputs import Inputs, ReplayOptions
     from grodtd.replay.reading import ReadResult
-    from grodtd.replay.run import Inputs, Replayed, ReplayOptions
+    from grodtd.replay.run import Replayed
     from grodtd.simulation.world import History
 
 
@@ -152,8 +153,9 @@ def replay_to(
     Nothing is written when the input is bad. Raises: DataError, ConfigError.
     """
     from grodtd.replay.folder import prepare_batch  # noqa: PLC0415 - a daemon needs none of its libraries
+    from grodtd.replay.inputs import Batch  # noqa: PLC0415 - as above
     from grodtd.replay.outputs import write  # noqa: PLC0415 - as above
-    from grodtd.replay.run import Batch, run_batch  # noqa: PLC0415 - as above
+    from grodtd.replay.run import run_batch  # noqa: PLC0415 - as above
 
     batch = Batch([inputs]) if inputs else prepare_batch(options, configuration, progress)
     out.mkdir(parents=True, exist_ok=True)

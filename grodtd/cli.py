@@ -87,7 +87,7 @@ def replay(
     with said_plainly(out):
         from grodtd.bootstrap import replay_to  # noqa: PLC0415 - only this command needs it
         from grodtd.config.loading import default_config_dir, load  # noqa: PLC0415 - only this command needs it
-        from grodtd.replay.run import ReplayOptions  # noqa: PLC0415 - only this command needs it
+        from grodtd.replay.inputs import ReplayOptions  # noqa: PLC0415 - only this command needs it
 
         options = ReplayOptions(
             prices=prices,

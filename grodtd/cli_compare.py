@@ -60,7 +60,7 @@ def compare(
         from grodtd.config.loading import default_config_dir  # noqa: PLC0415 - only this command needs it
         from grodtd.config.policy_file import read_policies  # noqa: PLC0415 - only this command needs it
         from grodtd.replay.compare_file import comparison_json  # noqa: PLC0415 - only this command needs it
-        from grodtd.replay.run import ReplayOptions  # noqa: PLC0415 - only this command needs it
+        from grodtd.replay.inputs import ReplayOptions  # noqa: PLC0415 - only this command needs it
 
         directory = default_config_dir() if config is None else config
         chosen = read_policies(policies, directory, env, os.environ)

@@ -49,7 +49,7 @@ def sweep(
         from grodtd.config.loading import default_config_dir  # noqa: PLC0415 - only this command needs it
         from grodtd.config.policy_file import read_base  # noqa: PLC0415 - only this command needs it
         from grodtd.replay import sweep as work  # noqa: PLC0415 - only this command needs it
-        from grodtd.replay.run import ReplayOptions  # noqa: PLC0415 - only this command needs it
+        from grodtd.replay.inputs import ReplayOptions  # noqa: PLC0415 - only this command needs it
         from grodtd.replay.sweep_grid import read_grid  # noqa: PLC0415 - only this command needs it
         from grodtd.replay.sweep_report import write_page  # noqa: PLC0415 - only this command needs it
 

@@ -17,9 +17,10 @@ from grodtd.replay.compare_figures import Figures, figures, planned_risk, under_
 from grodtd.replay.compare_stats import FEWEST_BLOCKS
 from grodtd.replay.entries import is_rule
 from grodtd.replay.exits import ExitRow
+from grodtd.replay.inputs import Inputs, ReplayOptions, prepare
 from grodtd.replay.processes import deaf_children, mortal_pool
 from grodtd.replay.reading import ReadResult, symbol_of
-from grodtd.replay.run import Inputs, Replayed, ReplayOptions, prepare, run
+from grodtd.replay.run import Replayed, run
 from grodtd.replay.summary_file import summary_json
 
 SEED = 20_140_106

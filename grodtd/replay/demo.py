@@ -15,9 +15,9 @@ import polars as pl
 from grodtd.config.loading import Configuration, default_config_dir
 from grodtd.config.policy_file import NamedPolicy, read_policies
 from grodtd.domain.errors import ConfigError
+from grodtd.replay.inputs import Inputs, ReplayOptions, prepare
 from grodtd.replay.prices import Bars
 from grodtd.replay.reading import ReadResult, read_prices
-from grodtd.replay.run import Inputs, ReplayOptions, prepare
 from grodtd.replay.splits import Split, adjust
 
 DAY_NS = 86_400_000_000_000

@@ -12,8 +12,7 @@ from grodtd.config.loading import Configuration
 from grodtd.domain.errors import DataError
 from grodtd.replay.columns import Progress
 from grodtd.replay.entries import EntryRow, is_rule, read_entries, read_entries_of, symbols_in
-from grodtd.replay.reading import symbol_of
-from grodtd.replay.run import (
+from grodtd.replay.inputs import (
     Batch,
     ReplayOptions,
     Tape,
@@ -24,6 +23,7 @@ from grodtd.replay.run import (
     tape_of,
     without_entries,
 )
+from grodtd.replay.reading import symbol_of
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
 """Endings of price files in a folder; what a file is, is told by its content all the same."""

@@ -26,11 +26,12 @@ from grodtd.replay.columns import Progress
 from grodtd.replay.driver import Entry, Life, entry_fee
 from grodtd.replay.feed import Feed
 from grodtd.replay.folder import prepare_batch
+from grodtd.replay.inputs import Inputs, ReplayOptions
 from grodtd.replay.kernels import UncoveredError, Walks, fixed_exits, walks
 from grodtd.replay.kernels_rules import Clock, Follower, Holding, parts_of, rules_uncovered, with_targets
 from grodtd.replay.outputs import write
 from grodtd.replay.prices import Ints
-from grodtd.replay.run import Inputs, Replayed, ReplayOptions, run_batch
+from grodtd.replay.run import Replayed, run_batch
 from grodtd.replay.run import _atr_series as atr_series_of
 from grodtd.replay.run import _readings as readings
 from grodtd.replay.volatility import AtrSeries

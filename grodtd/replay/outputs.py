@@ -6,9 +6,10 @@ import numpy as np
 
 from grodtd.replay.exact import decimals
 from grodtd.replay.exits import write_exits
+from grodtd.replay.inputs import Inputs
 from grodtd.replay.limits import write_refused
 from grodtd.replay.report import ReportInput, SymbolPrices, write_report
-from grodtd.replay.run import Inputs, Replayed
+from grodtd.replay.run import Replayed
 from grodtd.replay.summary_file import summary_json, write_summary
 
 SHOWN_SYMBOLS = 4

@@ -20,9 +20,9 @@ from grodtd.config.resolve import BASE_RATIO, TRADE_EXIT
 from grodtd.config.text import Scalar
 from grodtd.replay.columns import Progress
 from grodtd.replay.entries import is_rule
+from grodtd.replay.inputs import Inputs, ReplayOptions, prepare
 from grodtd.replay.prices import Bars
 from grodtd.replay.processes import deaf_children
-from grodtd.replay.run import Inputs, ReplayOptions, prepare
 from grodtd.replay.sweep_figures import Figures, figures_of
 from grodtd.replay.sweep_grid import Grid
 from grodtd.replay.sweep_judge import Verdict, judge

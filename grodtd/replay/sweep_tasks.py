@@ -20,12 +20,13 @@ from grodtd.domain.money import ONE
 from grodtd.domain.policy import policies_for, policy_for
 from grodtd.replay import sweep_loops
 from grodtd.replay.driver import Entry
+from grodtd.replay.inputs import Inputs
 from grodtd.replay.kernels import UncoveredError, Walks
 from grodtd.replay.kernels_replay import drive_fast, why_not
 from grodtd.replay.prices import Floats, Ints
-from grodtd.replay.run import Inputs, drive
 from grodtd.replay.run import _readings as readings
 from grodtd.replay.run import _rows as exit_rows
+from grodtd.replay.run import drive
 from grodtd.replay.summary import results
 from grodtd.replay.sweep_figures import Trials, one_setting, trials, width
 from grodtd.replay.sweep_grid import Grid, Setting

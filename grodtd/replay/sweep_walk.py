@@ -17,10 +17,10 @@ from grodtd.domain.policy import AtrPolicy, Policy, RatioStrategy, policy_for
 from grodtd.execution.levels import plan_levels
 from grodtd.replay import kernels_loops as loops
 from grodtd.replay.driver import Entry
+from grodtd.replay.inputs import Inputs
 from grodtd.replay.kernels import MODELS, UncoveredError, Walks, walks
 from grodtd.replay.kernels_replay import holding, why_not
 from grodtd.replay.prices import Floats, Ints
-from grodtd.replay.run import Inputs
 from grodtd.replay.volatility import AtrSeries
 from grodtd.venue.bar_matching import FillModel
 

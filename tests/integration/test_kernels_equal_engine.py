@@ -10,8 +10,9 @@ import pytest
 from grodtd.config.loading import load
 from grodtd.domain.errors import DataError
 from grodtd.replay.exits import exit_cells
+from grodtd.replay.inputs import ReplayOptions, prepare
 from grodtd.replay.kernels_replay import drive_fast, replay_fast_to, why_not
-from grodtd.replay.run import ReplayOptions, prepare, run
+from grodtd.replay.run import run
 from grodtd.venue.bar_matching import FillModel
 from tests.twin.brute_force import TwinConfig
 from tests.twin.exit_policies import ExitRules

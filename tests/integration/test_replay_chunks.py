@@ -201,7 +201,8 @@ import numpy as np
 from grodtd.config.loading import load
 from grodtd.replay import reading
 from grodtd.replay.reading import read_prices
-from grodtd.replay.run import ReplayOptions, prepare, run
+from grodtd.replay.inputs import ReplayOptions, prepare
+from grodtd.replay.run import run
 
 path, chunk_bytes, room_mb = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 if chunk_bytes:

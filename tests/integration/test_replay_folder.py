@@ -14,8 +14,9 @@ from grodtd.config.loading import load
 from grodtd.domain.errors import DataError
 from grodtd.replay.exits import exit_cells
 from grodtd.replay.folder import prepare_batch, price_files
+from grodtd.replay.inputs import Batch, ReplayOptions, prepare
 from grodtd.replay.kernels_replay import drive_fast, why_not
-from grodtd.replay.run import Batch, ReplayOptions, prepare, run, run_batch
+from grodtd.replay.run import run, run_batch
 from grodtd.venue.bar_matching import FillModel
 from tests.twin.exit_scenarios import exits_scenario
 from tests.twin.product import write_bars, write_config, write_entries

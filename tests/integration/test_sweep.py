@@ -11,7 +11,8 @@ import pytest
 
 from grodtd.config.policy_file import read_base
 from grodtd.domain.errors import ConfigError, DataError
-from grodtd.replay.run import ReplayOptions, run
+from grodtd.replay.inputs import ReplayOptions
+from grodtd.replay.run import run
 from grodtd.replay.summary import summarize
 from grodtd.replay.sweep import Interrupted, at_setting, job_of, sweep
 from grodtd.replay.sweep_grid import read_grid

@@ -170,15 +170,15 @@ def rows_from_parts(folder, market: Scenario, fill_model: str, entries: str = ""
     """Return the same rows from the functions the command calls: no report, no journal, no summary."""
     folder.mkdir(parents=True)
     run, loading = importlib.import_module("grodtd.replay.run"), importlib.import_module("grodtd.config.loading")
-    exits = importlib.import_module("grodtd.replay.exits")
+    exits, reading = importlib.import_module("grodtd.replay.exits"), importlib.import_module("grodtd.replay.inputs")
     model = importlib.import_module("grodtd.venue.bar_matching").FillModel(fill_model)
-    options = run.ReplayOptions(
+    options = reading.ReplayOptions(
         prices=write_bars(folder, market),
         entries=entries or str(write_entries(folder, market.entries)),
         symbol=market.symbol,
         model=model,
     )
-    inputs = run.prepare(options, loading.load(write_config(folder, market.symbol, market.config), environ={}))
+    inputs = reading.prepare(options, loading.load(write_config(folder, market.symbol, market.config), environ={}))
     lives = run.drive(inputs, inputs.feed, run._readings(inputs), inputs.entries, model, None)
     rows = run._rows(lives, inputs.feed, inputs.instrument)
     return [dict(zip(COLUMNS, exits.exit_cells(row), strict=True)) for row in rows]

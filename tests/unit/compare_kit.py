@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from grodtd.config.loading import default_config_dir
 from grodtd.config.policy_file import read_policies
 from grodtd.replay.compare import compare
-from grodtd.replay.run import ReplayOptions
+from grodtd.replay.inputs import ReplayOptions
 
 CYCLE = 40
 STEADY = "  atr: {method: sma, period: 5, multiplier: %s}\n"

@@ -15,7 +15,7 @@ from grodtd.replay.compare_figures import Measure, figures, planned_risk, trades
 from grodtd.replay.compare_file import comparison_json, write_csv
 from grodtd.replay.compare_stats import Interval
 from grodtd.replay.compare_words import Verdict, both_told, told, verdict
-from grodtd.replay.run import ReplayOptions
+from grodtd.replay.inputs import ReplayOptions
 from tests.unit.compare_kit import STEADY, TWO, compared, shaken_market
 from tests.unit.report_kit import bracket, walk
 
