@@ -39,7 +39,8 @@ def test_a_walk_that_comes_upon_something_says_the_way_there():
         Walker(strict).run()
 
 
-@pytest.mark.skipif("GRODTD_DEEP" not in os.environ, reason="minutes: make simulate walks these")
+@pytest.mark.hypothesis
+@pytest.mark.skipif(os.environ.get("HYPOTHESIS_PROFILE") != "thorough", reason="minutes: make simulate walks these")
 @pytest.mark.parametrize("setting", deep(), ids=lambda setting: setting.name)
 def test_deep_walk(setting):
     Walker(setting, limit=5_000_000).run()
