@@ -134,10 +134,17 @@ PARTS = {
 }
 
 
-def written() -> dict[str, str]:
-    """Return what the report says of each part now, by title."""
-    text = REPORT.read_text(encoding="utf-8") if REPORT.exists() else ""
+def written(report: Path) -> dict[str, str]:
+    """Return what a report says of each part, by title; nothing where there is none yet."""
+    text = report.read_text(encoding="utf-8") if report.exists() else ""
     return {title: body.strip("\n") for title, _, body in (part.partition("\n") for part in text.split("\n## ")[1:])}
+
+
+def write(report: Path, found: dict[str, str]) -> None:
+    """Write the report: what each part came to when it was last run."""
+    parts = [f"## {part.title}\n\n{found.get(part.title, 'Not run yet.')}\n" for part in PARTS.values()]
+    words = "Made by `make simulate`; do not edit. Each part says what made it, and how long that took."
+    report.write_text("\n".join(["# The simulation's last full run", "", f"{words}\n", *parts]), encoding="utf-8")
 
 
 def main() -> int:
@@ -161,15 +168,8 @@ def main() -> int:
         print("\n".join([f"## {part.title}", "", *lines, ""]), flush=True)
         passed = passed and held
         if part.whole(args):
-            write({**written(), part.title: "\n".join(lines)})
+            write(REPORT, {**written(REPORT), part.title: "\n".join(lines)})
     return int(not passed)
-
-
-def write(found: dict[str, str]) -> None:
-    """Write the report: what each part came to when it was last run."""
-    parts = [f"## {part.title}\n\n{found.get(part.title, 'Not run yet.')}\n" for part in PARTS.values()]
-    words = "Made by `make simulate`; do not edit. Each part says what made it, and how long that took."
-    REPORT.write_text("\n".join(["# The simulation's last full run", "", f"{words}\n", *parts]), encoding="utf-8")
 
 
 if __name__ == "__main__":

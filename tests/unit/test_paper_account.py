@@ -177,3 +177,4 @@ def test_the_account_comes_back_and_lives_on_as_if_nothing_had_happened(tmp_path
     play(first, after, list(names), 100)
     play(second, after, list(names), 100)
     assert truth(second) == truth(first)
+    second.close()
