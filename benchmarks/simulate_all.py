@@ -48,12 +48,19 @@ def mutant(name: str) -> tuple[str, str | None]:
 
 
 def tested(marked: str, paths: list[str], jobs: int, more: dict[str, str]) -> tuple[list[str], bool]:
-    """Run tests at full length; return what pytest says, and whether they hold."""
-    command = [sys.executable, "-m", "pytest", "-q", "-n", str(jobs), *shlex.split(marked), *paths]
+    """Run tests at full length, telling failures as they come; return what pytest says last, and whether they hold."""
+    command = [sys.executable, "-m", "pytest", "-v", "-n", str(jobs), *shlex.split(marked), *paths]
     environment = {**os.environ, "HYPOTHESIS_PROFILE": "thorough", **more}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - pytest
-    said = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR")) or " in " in line]
-    return [line for line in said[-20:] if "Warning" not in line], done.returncode == 0
+    failed, last = [], ""
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as running:  # noqa: S603 - pytest
+        assert running.stdout is not None
+        for line in running.stdout:
+            if " FAILED " in line or line.startswith("ERROR"):
+                failed.append(line.strip())
+                print(failed[-1], flush=True)
+            if line.startswith("=") and " in " in line:
+                last = line.strip("= \n")
+    return [*failed[:20], last], running.returncode == 0
 
 
 def histories(args: argparse.Namespace) -> tuple[list[str], bool]:
