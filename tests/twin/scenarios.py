@@ -176,7 +176,7 @@ def random_bars_and_entries(
         bid = path.bar(levels[-40:])
         bars.append(TwinBar(time_ns, bid, with_spread(rng, bid, config.tick, widest) if widest else bid))
         after = time_ns + spacing * (rng.randint(2, 6) if rng.random() < 0.03 else 1)
-        if rng.random() < 0.01:  # a bar cut short by one that comes early
+        if rng.random() < 0.01 and len(bars) > 5:  # a bar cut short by one that comes early; most are whole ones
             after = time_ns + spacing // 2
         while rng.random() < busy:
             entry = random_entry(rng, symbol, config, bars[-1], min(after, time_ns + spacing))
