@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -51,15 +52,18 @@ def tested(marked: str, paths: list[str], jobs: int, more: dict[str, str]) -> tu
     """Run tests at full length, telling failures as they come; return what pytest says last, and whether they hold."""
     command = [sys.executable, "-m", "pytest", "-v", "-n", str(jobs), *shlex.split(marked), *paths]
     environment = {**os.environ, "HYPOTHESIS_PROFILE": "thorough", **more}
-    failed, last = [], ""
+    failed, last, tail = [], "", deque[str](maxlen=500)
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as running:  # noqa: S603 - pytest
         assert running.stdout is not None
         for line in running.stdout:
+            tail.append(line)
             if " FAILED " in line or line.startswith("ERROR"):
                 failed.append(line.strip())
                 print(failed[-1], flush=True)
             if line.startswith("=") and " in " in line:
                 last = line.strip("= \n")
+    if running.returncode:
+        print("".join(tail), flush=True)  # what broke, and with which values
     return [*failed[:20], last], running.returncode == 0
 
 
