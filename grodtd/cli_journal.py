@@ -6,26 +6,32 @@ from typing import Annotated
 import typer
 
 from grodtd.cli_say import AsJson, print_json, said_plainly, say
+from grodtd.cli_state import State, state_dir
 
-Place = Annotated[str, typer.Argument(metavar="PATH|URL", help="A SQLite file or a PostgreSQL URL.")]
+Place = Annotated[
+    str | None,
+    typer.Argument(metavar="[PATH|URL]", help="A SQLite file or a PostgreSQL URL. Default: journal.db in --state"),
+]
 JournalFile = Annotated[Path, typer.Argument(metavar="PATH", help="A SQLite file: journal.db of a state folder.")]
 
 journal_app = typer.Typer(help="Check a journal, copy it, or put a damaged one aside.", no_args_is_help=True)
 
 
 @journal_app.command()
-def verify(place: Place, json: AsJson = False) -> None:
+def verify(place: Place = None, state: State = None, json: AsJson = False) -> None:
     """Check every record from the first to the last; also while a daemon writes. Exit status 1: it is damaged."""
     with said_plainly():
         from grodtd.bootstrap import verify_journal  # noqa: PLC0415 - starts sooner without
 
-        records, checksum, remarks = verify_journal(place if "://" in place else Path(place))
+        journal = place or str(state_dir(state) / "journal.db")
+        records, checksum, remarks = verify_journal(journal if "://" in journal else Path(journal))
         if json:
             print_json({"records": records, "checksum": checksum, "remarks": remarks})
             return
         for remark in remarks:
             say(f"- {remark}")
-        say(f"{records} records, all intact; checksum of the last {checksum}")
+        where = "" if place else f"{journal}: "
+        say(f"{where}{records} records, all intact; checksum of the last {checksum}")
 
 
 @journal_app.command()

@@ -12,20 +12,12 @@ import typer
 from rich.console import Console, RenderableType
 
 from grodtd.cli_say import AsJson, ConfigDir, Env, Exit, fail, print_json, said_plainly, say, screen_width
+from grodtd.cli_state import State, state_dir
 from grodtd.domain.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from grodtd.service.client import Client
 
-State = Annotated[
-    Path | None,
-    typer.Option(
-        "--state",
-        metavar="DIR",
-        envvar="GRODTD_STATE",
-        help="Where the daemon keeps journal, paper account and socket. Default: ~/.local/state/grodtd",
-    ),
-]
 Socket = Annotated[
     Path | None, typer.Option("--socket", metavar="PATH", help="The daemon's socket. Default: grodtd.sock in --state")
 ]
@@ -76,8 +68,8 @@ def run(
     log: Annotated[str | None, typer.Option(help="json or console; default: console on a terminal.")] = None,
 ) -> None:
     """Look after the brackets of one account until SIGTERM or Ctrl-C; stops stay at the venue."""
-    with said_plainly(_state_dir(state)):
-        _run(config, env, broker, _state_dir(state), socket, journal, tuple(feed or ()), speed, begin, log)
+    with said_plainly(state_dir(state)):
+        _run(config, env, broker, state_dir(state), socket, journal, tuple(feed or ()), speed, begin, log)
 
 
 def _run(
@@ -415,7 +407,7 @@ def _asking(state: Path | None, socket: Path | None, *, as_json: bool) -> Iterat
     with said_plainly():
         from grodtd.service.client import Client, NoDaemon, Problem  # noqa: PLC0415 - an optional part
 
-        path = socket or _state_dir(state) / "grodtd.sock"
+        path = socket or state_dir(state) / "grodtd.sock"
         try:
             with Client(path) as client:
                 yield client
@@ -472,13 +464,6 @@ def _settings(given: list[str] | None) -> dict[str, str]:
             raise DataError(f"--set {key}: set twice: keep one of the two")
         found[key] = value.strip()
     return found
-
-
-def _state_dir(given: Path | None) -> Path:
-    if given is not None:
-        return given
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "grodtd"
 
 
 def _speed(text: str) -> Decimal:

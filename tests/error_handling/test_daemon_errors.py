@@ -250,6 +250,7 @@ def journal(tmp_path):
 def test_a_journal_is_verified_copied_and_put_aside(journal):
     status, out, _ = typed("journal", "verify", str(journal))
     assert (status, out.startswith("2 records, all intact")) == (0, True)
+    assert typed("journal", "verify", "--state", str(journal.parent))[1].startswith(f"{journal}: 2 records, all intact")
     copy = journal.with_name("copy.db")
     assert typed("journal", "backup", str(journal), str(copy))[0] == 0
     assert json.loads(typed("journal", "verify", str(copy), "--json")[1])["records"] == 2
