@@ -32,7 +32,7 @@ class SyncJournal:
         """Create it, or go on with one made by this class. Raises as `SqlJournal`; `JournalLocked` for a daemon's."""
         self._store = Store(target, holder, durable=durable)
         self.place, self.opening = self._store.place, self._store.opening
-        self._batch = batch
+        self._batch, self._durable = batch, durable
         epoch = fetch(self._store.connection, "SELECT epoch FROM head")[0][0]
         if epoch:
             self._store.close()
@@ -79,7 +79,7 @@ class SyncJournal:
         try:
             self.flush()
         finally:
-            self._store.close()
+            self._store.close(one_file=not self._durable)
 
     def __enter__(self) -> Self:
         return self

@@ -43,16 +43,24 @@ def look(path: Path) -> list[str]:
 def _create(path: Path) -> None:
     """Make it beside its place and move it there whole: an empty or half-made file then always means damage."""
     young = path.with_name(path.name + ".new")
-    for end in ("", "-wal", "-shm", "-journal"):
-        young.with_name(young.name + end).unlink(missing_ok=True)
+    _remove(young)
     # Nobody else's business what is traded; SQLite gives its log the same mode.
     os.close(os.open(young, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    with Database(young).writing() as connection:
-        upgrade(connection, str(path))
-    young.rename(path)
+    try:
+        with Database(young).writing() as connection:
+            upgrade(connection, str(path))
+        young.rename(path)
+    except BaseException:
+        _remove(young)  # a full disk is not to be left fuller
+        raise
     if sys.platform != "win32":  # where a folder cannot be opened, and a rename is durable by itself
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _remove(database: Path) -> None:
+    for end in ("", "-wal", "-shm", "-journal"):
+        database.with_name(database.name + end).unlink(missing_ok=True)

@@ -4,8 +4,9 @@ Not for two threads at once: whoever holds it (`SqlJournal`'s writer thread, or 
 """
 
 import errno
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain as flatten
 from pathlib import Path
 from typing import Any
@@ -104,10 +105,16 @@ class Store:
                 self.last_seq, self.last_checksum = reading.check_records(self.database, self.connection, self.last_seq)
                 self.opening = msgspec.structs.replace(self.opening, last_seq=self.last_seq)
 
-    def close(self) -> None:
-        """Close connection and lock; harmless when done already."""
+    def close(self, *, one_file: bool = False) -> None:
+        """Close connection and lock; harmless when done already.
+
+        `one_file`: nobody writes to it any more, so that SQLite needs no files beside it to have it read.
+        """
         try:
             if self._connection is not None:
+                if one_file and self.database.is_sqlite:
+                    with suppress(sqlite3.Error):  # somebody reads it now: it stays as it is
+                        driver(self._connection).execute("PRAGMA journal_mode=DELETE")
                 self._connection.close()
         finally:
             self._connection = None

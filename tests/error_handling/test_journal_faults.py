@@ -295,6 +295,19 @@ def mount(*arguments):
         pytest.skip("only root may mount")
 
 
+def test_a_journal_that_finds_no_room_to_begin_leaves_nothing(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", disk)
+    try:
+        with pytest.raises(JournalUnavailable) as told:
+            run(life_of_two_megabytes(disk / "journal.db"))
+        assert told.value.errno in (errno.ENOSPC, errno.EIO)  # SQLite cannot always tell
+        assert [path.name for path in disk.iterdir()] == ["journal.db.lock"]
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
 def test_a_full_filesystem_ends_the_same_way(tmp_path):
     """A real one, of one megabyte; only root may mount it."""
     disk = tmp_path / "disk"

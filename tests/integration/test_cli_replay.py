@@ -106,7 +106,9 @@ def test_the_journal_is_plain_sqlite_and_names_its_input(run):
 
 
 def test_explain_tells_a_life_in_order(run):
+    before = sorted(path.name for path in (run[0] / "out").iterdir())
     done = grodtd("explain", "up", "--run", run[0] / "out")
+    assert sorted(path.name for path in (run[0] / "out").iterdir()) == before  # reading leaves nothing behind
     assert done.returncode == 0
     told = done.stdout
     for words in (
