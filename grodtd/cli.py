@@ -1,6 +1,6 @@
 """The command line. It parses, calls and prints; what it calls lives elsewhere.
 
-The daemon's verbs are in `cli_live`; what all share, exit statuses among it, in `cli_say`.
+The daemon's verbs are put together in `cli_live`; what all share, exit statuses among it, is in `cli_say`.
 """
 
 import os
