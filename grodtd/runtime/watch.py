@@ -147,7 +147,7 @@ class Watcher:
         strategy, by_prefix = rule
         # Tried before, and perhaps adopted by hand meanwhile: then the account knows better than the order's name.
         named = by_prefix and report.exec_id not in self.failures
-        opened = report.last_qty if named else await self._opened(report, report.side)
+        opened = report.last_qty if named else await self._opened(report, report.side, report.last_qty)
         if opened <= 0:
             self._tell.info(
                 "watched_fill_reduces",
@@ -157,8 +157,7 @@ class Watcher:
             )
             return
         name = self._free_name(report.client_order_id)
-        # Of an order of ours, long over, only the late fill is news: a bracket attached to it would book all its fills.
-        whole = opened == report.last_qty and parse_client_order_id(report.client_order_id) is None
+        whole = opened == report.last_qty and await self._is_news(report, report.side)
         if not (whole and await self._attach(report, report.side, name, strategy)):
             await self._protect.fill(report.symbol, report.side, opened, report.last_px, name, strategy)
         self._tell.info(
@@ -168,6 +167,19 @@ class Watcher:
             symbol=report.symbol,
             quantity=str(opened),
         )
+
+    async def _is_news(self, report: ExecutionReport, side: Side) -> bool:
+        """Whether all that an order filled is held and nobody's: a bracket attached to it books all its fills.
+
+        Of an order of ours, or of one whose bracket is long over, only the late fill is. And what filled before we
+        watched may have been sold since.
+        """
+        client_order_id = report.client_order_id
+        if parse_client_order_id(client_order_id) or self._forgotten(bracket_id_of_entry(client_order_id)):
+            return False
+        if report.cum_qty <= report.last_qty:
+            return True
+        return await self._opened(report, side, report.cum_qty) == report.cum_qty
 
     async def _attach(self, report: ExecutionReport, side: Side, name: str, strategy: str) -> bool:
         """Attach a bracket to the order, and book the fill in it; False where only what is held is protected."""
@@ -179,8 +191,8 @@ class Watcher:
         await self._core.handle(report)
         return True
 
-    async def _opened(self, report: ExecutionReport, side: Side) -> Decimal:
-        """How much of a fill opens a position nobody looks after, as far as the account says."""
+    async def _opened(self, report: ExecutionReport, side: Side, quantity: Decimal) -> Decimal:
+        """How much of what filled opened a position nobody looks after, as far as the account says."""
         for attempt in range(ASKED_TIMES):
             if attempt:
                 await asyncio.sleep(ASK_AGAIN_S)
@@ -188,7 +200,7 @@ class Watcher:
                 held = await self._broker.position(report.symbol)
             except (NotSent, OutcomeUnknown):
                 continue
-            opened = opened_by(report.last_qty, side, held, self._looked_after(report.symbol))
+            opened = opened_by(quantity, side, held, self._looked_after(report.symbol))
             if opened > 0:
                 return opened
         return ZERO

@@ -201,6 +201,27 @@ def test_what_was_there_before_the_first_start_is_adopted_only_by_name(tmp_path)
     told(story())
 
 
+@pytest.mark.parametrize(("sold_before", "protected"), [(4, "6"), (0, "10")], ids=["sold", "still held"])
+@pytest.mark.parametrize("rule", [BY_SYMBOL, {"client_id_prefixes": {"hand-": "default"}}], ids=["symbol", "prefix"])
+def test_an_order_that_began_to_fill_before_the_first_start(tmp_path, rule, sold_before, protected):
+    """4 of 10 filled before anybody watched; the other 6 come now. What was sold meanwhile is not guarded."""
+
+    async def story():
+        async with living(tmp_path) as daemon:
+            await daemon.by_hand("hand-1", "buy", 10, limit=100)
+            await daemon.quote(100, ask_qty=4)
+            if sold_before:
+                await daemon.by_hand("sale", "sell", sold_before)
+        async with living(tmp_path, watch=rule) as daemon:
+            await daemon.quote(100, ask_qty=9)
+            await settle(daemon)
+            bracket = daemon.bracket("hand-1")
+            assert (bracket["open_qty"], bracket["protected_qty"]) == (protected, protected)
+            assert await daemon.broker.position("X") == int(protected)
+
+    told(story())
+
+
 def test_a_fill_that_cannot_be_protected_is_an_alarm_until_it_is(tmp_path):
     async def story():
         async with living(tmp_path, watch=BY_PREFIX) as daemon:
