@@ -50,7 +50,7 @@ def mutant(name: str) -> tuple[str, str | None]:
 
 def tested(marked: str, paths: list[str], jobs: int, more: dict[str, str]) -> tuple[list[str], bool]:
     """Run tests at full length, telling failures as they come; return what pytest says last, and whether they hold."""
-    command = [sys.executable, "-m", "pytest", "-v", "-n", str(jobs), *shlex.split(marked), *paths]
+    command = [sys.executable, "-m", "pytest", "-v", "-n", str(jobs), "--timeout", "0", *shlex.split(marked), *paths]
     environment = {**os.environ, "HYPOTHESIS_PROFILE": "thorough", **more}
     failed, last, tail = [], "", deque[str](maxlen=500)
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as running:  # noqa: S603 - pytest
