@@ -17,6 +17,7 @@ from grodtd.domain.bracket import ENDED, Bracket, Execution, ExitState, LegOrder
 from grodtd.domain.commands import Reconcile
 from grodtd.domain.errors import Surprise
 from grodtd.domain.events import BarsClosed, BracketRequested, FlattenRequested
+from grodtd.domain.ids import parse_client_order_id
 from grodtd.domain.money import ZERO
 from grodtd.domain.notes import NoteKind, Severity
 from grodtd.domain.orders import Leg, OrderType
@@ -389,10 +390,15 @@ class BracketOrderManager:
         )
 
     def release(self, step: Step, bracket: Bracket, terms: Terms, reason: str, keep_orders: bool) -> Bracket:
-        """Hand the position back: our exits go unless they are to stay. Facts are still booked."""
+        """Hand the position back: our exits go unless they are to stay. Facts are still booked.
+
+        An entry of ours goes in any case: what it filled from now on nobody would protect.
+        """
         step.tell(NoteKind.RELEASED, Severity.WARNING, reason=reason, keep_orders=str(keep_orders).lower())
         if not keep_orders:
             bracket = order_changes.cancel_all(step, bracket, *EXITS)
+        if any(order.leg is Leg.ENTRY and parse_client_order_id(order.client_order_id) for order in bracket.orders):
+            bracket = order_changes.cancel_all(step, bracket, Leg.ENTRY)
         bracket = close_window(step, bracket, Coverage())
         bracket = replace(bracket, frozen_reason="", reconcile_at_ns=None, closed_until_ns=None)
         return replace(bracket, phase=Phase.RELEASED, closed_ns=step.now_ns)

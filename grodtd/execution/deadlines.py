@@ -8,23 +8,23 @@ from grodtd.execution.terms import Terms
 
 
 def next_deadline_ns(bracket: Bracket, terms: Terms, now_ns: int) -> int | None:
-    """When after `now_ns` this bracket wants to be looked at even if nothing happens; None: never."""
+    """When this bracket wants to be looked at even if nothing happens; None: never. What is past is due at once."""
     if bracket.phase in ENDED and bracket.phase is not Phase.RELEASED:
         return None
     due_ns: int | None = None
     for at_ns in (
-        bracket.entry_deadline_ns,
         bracket.stop_retry_at_ns,
         bracket.target_retry_at_ns,
         bracket.exit_retry_at_ns,
         bracket.local_stop_until_ns,
         bracket.closed_until_ns,
-        bracket.reconcile_at_ns,
-        bracket.leave_at_ns,
-        bracket.move_at_ns,
         next_alarm_ns(bracket, terms),
     ):
         if at_ns is not None and at_ns > now_ns and (due_ns is None or at_ns < due_ns):
+            due_ns = at_ns
+    # Only a timer acts on these, and clears or renews them: one that is past already is owed all the same.
+    for at_ns in (bracket.entry_deadline_ns, bracket.reconcile_at_ns, bracket.leave_at_ns, bracket.move_at_ns):
+        if at_ns is not None and (due_ns is None or at_ns < due_ns):
             due_ns = at_ns
     for order in bracket.orders:
         state = order.state

@@ -148,6 +148,21 @@ def test_what_the_venue_refuses_is_refused(tmp_path):
     told(story())
 
 
+def test_an_entry_that_waits_goes_when_its_bracket_is_released(tmp_path):
+    """Nobody would protect what it fills from then on."""
+
+    async def story():
+        async with living(tmp_path) as daemon:
+            await daemon.quote(100)
+            await opened(daemon, bracket_id="B1", quantity="10", limit_price="99.5", stop_price="95")
+            answer = await daemon.post("/v1/brackets/B1/release", reason="not wanted")
+            assert "what its entry has not filled is being cancelled" in answer.json()["remarks"]
+            await daemon.quote(99)
+            assert (await daemon.broker.position("X"), await daemon.broker.open_orders()) == (0, [])
+
+    told(story())
+
+
 def test_paused_entries_are_refused_and_what_is_open_goes_on(tmp_path):
     async def story():
         async with living(tmp_path) as daemon:

@@ -2,14 +2,17 @@
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grodtd.domain.errors import Refused
+from grodtd.domain.events import TimerFired
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.orders import OrderStatus
+from grodtd.domain.policy import BracketOrdersPolicy, Policy, TimeExitPolicy
 from grodtd.execution.invariants import loosened, violations
-from tests.unit.engine_kit import AMENDS, NO_STOPS, PAIRS, PERP, STOPS, Trade, both_sides
+from tests.unit.engine_kit import AMENDS, NO_STOPS, PAIRS, PERP, STOPS, S, Trade, both_sides
 from tests.walks.mutants import catcher, mutants, unneeded_rows
 
 CANCELED, EXPIRED, WORKING = OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.WORKING
@@ -101,6 +104,38 @@ def test_released_it_is_somebody_elses_and_our_orders_go(mirrored):
     assert trade.cancels("stop1") == []
     assert (trade.phase, trade.open) == ("released", "10")
     assert trade.quote(80) == []
+
+
+@both_sides
+def test_a_deadline_that_another_fact_overtook_is_kept_all_the_same(mirrored):
+    """The program was busy when the trade's hour was over, and a fill of the stop came first."""
+    policy = Policy(time_exit=TimeExitPolicy(after_s=Decimal(60)))
+    trade = Trade(STOPS, policy=policy, mirrored=mirrored)
+    trade.acks("stop1")
+    trade.now_ns += 61 * S
+    trade.fills("stop1", 4)
+    assert trade.engine.next_deadline_ns <= trade.now_ns
+    assert trade.tell(TimerFired(trade.now_ns, trade.now_ns)) == ["cancel stop1"]
+    assert trade.engine.next_deadline_ns > trade.now_ns
+
+
+@both_sides
+def test_an_entry_that_fills_a_piece_at_its_deadline_is_called_off_all_the_same(mirrored):
+    policy = Policy(bracket_orders=BracketOrdersPolicy(timeout_s=Decimal(60)))
+    trade = Trade(STOPS, policy=policy, filled=0, mirrored=mirrored)
+    trade.fills("entry1", 4)
+    trade.acks("stop1")
+    trade.now_ns += 61 * S
+    trade.fills("entry1", 1)
+    assert "cancel entry1" in trade.tell(TimerFired(trade.now_ns, trade.now_ns))
+
+
+@both_sides
+@pytest.mark.parametrize("keep", [False, True], ids=["exits go", "exits stay"])
+def test_released_with_an_entry_of_ours_at_work_that_goes_in_any_case(mirrored, keep):
+    trade = Trade(STOPS, filled=4, mirrored=mirrored)
+    trade.acks("stop1")
+    assert trade.release(keep_orders=keep) == ([] if keep else ["cancel stop1"]) + ["cancel entry1"]
 
 
 # ---------------------------------------------------------------- the table itself
