@@ -12,13 +12,14 @@ from decimal import Decimal
 from typing import Protocol
 
 from grodtd.domain.bracket import ENDED, Bracket
-from grodtd.domain.errors import GrodtdError, NotSent, OutcomeUnknown, Refused
+from grodtd.domain.errors import NotSent, OutcomeUnknown, Refused
 from grodtd.domain.events import Event
 from grodtd.domain.ids import bracket_id_of_entry, parse_client_order_id
 from grodtd.domain.money import ZERO
 from grodtd.domain.notes import NoteKind
 from grodtd.domain.orders import ExecutionReport, Fill, Leg, OrderStatus, Side
 from grodtd.domain.outcome import Outcome
+from grodtd.execution.coverage import signed_fill
 from grodtd.ports import Broker, Core
 
 ASK_AGAIN_S = 0.5
@@ -56,7 +57,7 @@ class Tell(Protocol):
 
 
 class Watcher:
-    """Hand `observe` every fact the runner took; `run` protects what it finds, one fill after the other."""
+    """Hand `observe` every fact the runner took; `run` protects what it finds, fill after fill in each symbol."""
 
     def __init__(
         self,
@@ -69,11 +70,13 @@ class Watcher:
         symbols: Mapping[str, str],
         prefixes: Mapping[str, str],
         since_ns: int = 0,
+        begun_ns: int = 0,
         try_again_s: float = TRY_AGAIN_S,
         forgotten: Callable[[str], bool] = lambda bracket_id: False,  # noqa: ARG005 - nobody is
     ) -> None:
         """`symbols` and `prefixes` map to the strategy; fills before `since_ns`, by the venue's clock, are history.
 
+        Of fills before `begun_ns`, when this process began, the one before may have protected some: the account says.
         `forgotten` tells the names of brackets that are over and no longer in memory: fills of theirs are nobody's.
         """
         self._core, self._broker, self._brackets, self._protect, self._tell = core, broker, brackets, protect, tell
@@ -81,7 +84,9 @@ class Watcher:
         self._forgotten = forgotten
         self._found: asyncio.Queue[ExecutionReport] = asyncio.Queue()
         self._done: set[str] = set()
-        self._since_ns, self._try_again_s = since_ns, try_again_s
+        self._since_ns, self._begun_ns, self._try_again_s = since_ns, begun_ns, try_again_s
+        self._in_hand: dict[str, asyncio.Lock] = {}
+        self._busy = 0
         self.failures: dict[str, str] = {}
         """Fills that could not be protected so far, by execution id, in words. They are tried again."""
 
@@ -92,8 +97,8 @@ class Watcher:
 
     @property
     def idle(self) -> bool:
-        """Whether no fill waits."""
-        return self._found.empty()
+        """Whether no fill waits, or is being looked after."""
+        return self._found.empty() and not self._busy
 
     def observe(self, event: Event, outcome: Outcome, sequence: int) -> None:
         """Notice a fill that is nobody's yet."""
@@ -120,21 +125,38 @@ class Watcher:
                 self.notice(_report_of(fill))
 
     async def run(self) -> None:
-        """Protect what is noticed, for ever; what fails is told, and tried again after a while."""
-        loop = asyncio.get_running_loop()
+        """Protect what happened before and what is noticed, for ever; what fails is told, and tried again later.
+
+        Symbols do not wait for each other.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._catch_up())
+            while True:
+                report = await self._found.get()
+                self._busy += 1
+                tasks.create_task(self._take(report))
+
+    async def _catch_up(self) -> None:
         while True:
-            report = await self._found.get()
             try:
+                return await self.catch_up()
+            except Exception as error:  # noqa: BLE001 - one unanswered question must not end the watch
+                self._tell.error("watch_not_caught_up", error=str(error), note="asked again")
+            await asyncio.sleep(self._try_again_s)
+
+    async def _take(self, report: ExecutionReport) -> None:
+        try:
+            async with self._in_hand.setdefault(report.symbol, asyncio.Lock()):
                 await self._look_after(report)
-            except (GrodtdError, OSError) as error:
-                what = f"{report.client_order_id}: {report.last_qty} {report.symbol}"
-                self.failures[report.exec_id] = f"{what} ({error})"
-                self._tell.error(
-                    "watched_fill_not_protected", order=report.client_order_id, what=what, error=str(error)
-                )
-                loop.call_later(self._try_again_s, self._found.put_nowait, report)
-            else:
-                self.failures.pop(report.exec_id, None)
+        except Exception as error:  # noqa: BLE001 - an error of ours, too, must not end the watch
+            what = f"{report.client_order_id}: {report.last_qty} {report.symbol}"
+            self.failures[report.exec_id] = f"{what} ({error})"
+            self._tell.error("watched_fill_not_protected", order=report.client_order_id, what=what, error=str(error))
+            asyncio.get_running_loop().call_later(self._try_again_s, self._found.put_nowait, report)
+        else:
+            self.failures.pop(report.exec_id, None)
+        finally:
+            self._busy -= 1
 
     async def _look_after(self, report: ExecutionReport) -> None:
         if self._bracket_of(report.client_order_id) is not None:
@@ -145,8 +167,9 @@ class Watcher:
         assert report.side is not None
         assert report.last_px is not None
         strategy, by_prefix = rule
-        # Tried before, and perhaps adopted by hand meanwhile: then the account knows better than the order's name.
-        named = by_prefix and report.exec_id not in self.failures
+        # Tried before, or heard of before this process began, and perhaps protected meanwhile: then the account knows
+        # better than the order's name.
+        named = by_prefix and report.exec_id not in self.failures and report.ts_event_ns >= self._begun_ns
         opened = report.last_qty if named else await self._opened(report, report.side, report.last_qty)
         if opened <= 0:
             self._tell.info(
@@ -210,7 +233,8 @@ class Watcher:
         total = ZERO
         for bracket in self._brackets():
             if bracket.symbol == symbol and bracket.phase not in ENDED:
-                total += sum((order.cum_qty * order.side.sign for order in bracket.orders), ZERO)
+                total += sum((signed_fill(order) for order in bracket.orders), ZERO)
+                total -= bracket.external_qty * bracket.side.sign
         return total
 
     def _rule(self, report: ExecutionReport) -> tuple[str, bool] | None:

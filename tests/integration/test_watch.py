@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from grodtd.domain.errors import OutcomeUnknown
 from grodtd.domain.orders import Side
 from grodtd.runtime import watch
 from grodtd.storage.memory import Disk
@@ -253,5 +254,93 @@ def test_a_fill_adopted_by_hand_meanwhile_is_not_protected_twice(tmp_path):
             await daemon.protect(quantity=10, price=100, bracket_id="B1")
             await daemon.until(lambda: not watcher.failures, "it was looked at again")
             assert [b.bracket_id for b in daemon.runner.brackets()] == ["B1"]
+
+    told(story())
+
+
+class Hand:
+    """A clock moved by hand."""
+
+    def __init__(self):
+        self.ns = 1_700_002_800 * 1_000_000_000
+
+    def now_ns(self):
+        return self.ns
+
+
+def test_what_was_protected_under_another_name_is_not_protected_again_after_a_restart(tmp_path):
+    """Entries were paused, so the fill has a bracket that is not attached to its order; three quiet hours later."""
+
+    async def story():
+        clock, disk = Hand(), Disk()
+        async with living(tmp_path, clock=clock, disk=disk, watch=BY_PREFIX) as daemon:
+            await daemon.quote(100)
+            await daemon.post("/v1/entries/pause", reason="kill switch")
+            await daemon.by_hand("tv-1", "buy", 10)
+            await settle(daemon)
+        clock.ns += 3 * 3600 * 1_000_000_000
+        async with living(tmp_path, clock=clock, disk=disk, watch=BY_PREFIX) as daemon:
+            await settle(daemon)
+            assert [b.bracket_id for b in daemon.runner.brackets()] == ["tv-1"]
+
+    told(story())
+
+
+def test_what_is_bought_back_after_a_sale_by_hand_is_protected(tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "ASK_AGAIN_S", 0.001)
+
+    async def story():
+        clock = Hand()
+        async with living(tmp_path, clock=clock, watch=BY_SYMBOL) as daemon:
+            await daemon.quote(100)
+            await daemon.by_hand("hand-1", "buy", 10)
+            await settle(daemon)
+            await daemon.by_hand("hand-2", "sell", 4)
+            for _ in range(3):
+                clock.ns += 5 * 1_000_000_000
+                await daemon.post("/v1/reconcile")
+                await settle(daemon)
+            assert daemon.bracket("hand-1")["open_qty"] == "6"
+            await daemon.by_hand("hand-3", "buy", 4)
+            await settle(daemon)
+            assert daemon.bracket("hand-3")["protected_qty"] == "4"
+
+    told(story())
+
+
+def test_a_doubtful_fill_in_one_symbol_keeps_nobody_waiting_in_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "ASK_AGAIN_S", 60.0)  # in X the account is asked again and again
+
+    async def story():
+        async with living(tmp_path, watch={"symbols": {"X": "default", "Y": "default"}}) as daemon:
+            await daemon.quote(100)
+            await daemon.quote(50, "Y")
+            await daemon.protect(quantity=10, price=100, bracket_id="B1")
+            await daemon.by_hand("out", "sell", 1)
+            await daemon.by_hand("hand-2", "buy", 10, symbol="Y")
+            await daemon.until(lambda: daemon.bracket("hand-2"), "it is protected")
+
+    told(story())
+
+
+def test_a_list_of_fills_that_is_not_answered_once_does_not_end_the_watch(tmp_path):
+    async def story():
+        async with living(tmp_path) as daemon:
+            watcher, fills, silent = daemon.daemon.watcher, daemon.broker.fills, [True]
+            watcher._symbols["X"], watcher._try_again_s = "default", 0.01
+
+            async def unanswered_once(since_ns):
+                if silent:
+                    silent.pop()
+                    raise OutcomeUnknown("no answer")
+                return await fills(since_ns)
+
+            daemon.broker.fills = unanswered_once
+            watching = asyncio.create_task(daemon.daemon._watch())
+            await daemon.quote(100)
+            await daemon.by_hand("hand-1", "buy", 10)
+            await daemon.until(lambda: daemon.bracket("hand-1"), "it is protected")
+            assert (silent, "watch_not_caught_up" in daemon.log.getvalue()) == ([], True)
+            watching.cancel()
 
     told(story())
