@@ -173,8 +173,11 @@ class LiveDaemon:
         self.runner = Runner(
             turn, broker, journal, clock, snapshots=journal, snapshot_every=configuration.daemon.snapshot_every
         )
-        self.market = LiveBars(lengths_wanted(configuration.policies.values()), clocked=recording is None)
-        self.bar_facts = BarFacts(configuration.policies.values(), turn.engine.living_by_bars, self._atr_now)
+        # Brackets keep the policy they began with, whatever the configuration says by now.
+        living = [turn.engine.terms(b).policy for b in self.runner.brackets() if b.phase not in ENDED]
+        policies = [*configuration.policies.values(), *living]
+        self.market = LiveBars(lengths_wanted(policies), clocked=recording is None)
+        self.bar_facts = BarFacts(policies, turn.engine.living_by_bars, self._atr_now, clocked=recording is None)
         self.service = TradeExitService(
             self.runner,
             self.runner,
@@ -186,7 +189,7 @@ class LiveDaemon:
         )
         self.sessions = SessionClock(
             configuration.instruments.values(),
-            configuration.policies.values(),
+            policies,
             day_orders=not broker.capabilities.gtc,
             day_calendar=configuration.risk.limits.day_calendar,
         )
@@ -220,6 +223,7 @@ class LiveDaemon:
             prefixes=watch.client_id_prefixes,
             # Fills of the time nobody watched: since the last thing we know, or from now on in a new journal.
             since_ns=turn.ts_ns - WATCH_BACK_NS if turn.ts_ns else self.begun_ns,
+            begun_ns=clock.now_ns(),
             forgotten=turn.engine.has_forgotten,
         )
         self.runner.observers += [self._see, StepLog(log, self._symbol_of), self.watcher.observe]
@@ -380,7 +384,7 @@ class LiveDaemon:
         ]
         if self.sessions.wanted:
             parts.append(Part("sessions", self._tell_sessions, essential=False))
-        if self.bar_facts.wanted and self.recording is None:
+        if self.recording is None:
             parts.append(Part("bars", self._close_bars, essential=False))
         if self.watcher.watching:
             parts.append(Part("watcher", self._watch, essential=False))
@@ -492,7 +496,6 @@ class LiveDaemon:
 
     async def _watch(self) -> None:
         await self.runner.ready.wait()
-        await self.watcher.catch_up()
         await self.watcher.run()
 
     async def _play(self) -> None:

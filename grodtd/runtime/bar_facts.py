@@ -3,6 +3,9 @@
 A bar covers [n x interval, (n + 1) x interval) since the epoch and is told once it is over: when a quote of a later
 one comes, or, where the market lives by our clock, when its end has passed. One that nothing was quoted in is none.
 After a restart the bar under way is told of what was seen of it: a stop may move a little less, never more.
+
+A bar's time is its start, where the market lives by our clock; of a recorded market it is when we saw its first quote,
+as the fills in it are by our clock, too.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +14,7 @@ from decimal import Decimal
 from grodtd.domain.events import BarsClosed
 from grodtd.domain.market import Quote
 from grodtd.domain.policy import NS_PER_S, Policy, TrailAtr
+from grodtd.runtime.bars import AHEAD_NS
 
 Living = Callable[[str], Iterable[tuple[str, Policy]]]
 """Brackets of a symbol that live by bars, with their policies."""
@@ -21,10 +25,10 @@ AtrNow = Callable[[str, Policy, int], Decimal | None]
 class _Making:
     """The bar of one symbol and length that is being made."""
 
-    __slots__ = ("ask", "ask_low", "bid", "bid_high", "start_ns")
+    __slots__ = ("ask", "ask_low", "begun_ns", "bid", "bid_high", "start_ns")
 
-    def __init__(self, start_ns: int, quote: Quote) -> None:
-        self.start_ns = start_ns
+    def __init__(self, start_ns: int, begun_ns: int, quote: Quote) -> None:
+        self.start_ns, self.begun_ns = start_ns, begun_ns
         self.bid_high = self.bid = quote.bid
         self.ask_low = self.ask = quote.ask
 
@@ -37,31 +41,35 @@ class _Making:
 class BarFacts:
     """Makes bars of quotes and says when they close. Plain and synchronous: whoever calls it hands the facts on."""
 
-    def __init__(self, policies: Iterable[Policy], living: Living, atr_now: AtrNow) -> None:
-        """Make the bars these policies ask for; none at all where none does."""
-        self._lengths_s = tuple(sorted({policy.atr.interval_s for policy in policies if policy.wants_bars}))
-        self._living, self._atr_now = living, atr_now
+    def __init__(self, policies: Iterable[Policy], living: Living, atr_now: AtrNow, *, clocked: bool = True) -> None:
+        """Make the bars these policies ask for, and those that a living bracket's own does.
+
+        `clocked`: the market lives by our clock; a recorded one does not.
+        """
+        self._lengths_s = frozenset(policy.atr.interval_s for policy in policies if policy.wants_bars)
+        self._living, self._atr_now, self._clocked = living, atr_now, clocked
         self._making: dict[tuple[str, int], _Making] = {}
 
-    @property
-    def wanted(self) -> bool:
-        """Whether any policy lives by bars."""
-        return bool(self._lengths_s)
-
     def take(self, quote: Quote, now_ns: int) -> list[BarsClosed]:
-        """Let a quote take part; return the bars it shows to be over. A crossed one is passed over."""
-        if not self._lengths_s or quote.bid <= 0 or quote.bid > quote.ask:
+        """Let a quote take part; return the bars it shows to be over.
+
+        A crossed one is passed over; so is one from a time that is not yet: it would end every bar until then.
+        """
+        lengths_s = self._lengths_s.union(policy.atr.interval_s for _, policy in self._living(quote.symbol))
+        if not lengths_s or quote.bid <= 0 or quote.bid > quote.ask:
             return []
         ts_ns = quote.ts_event_ns or quote.ts_received_ns
+        if self._clocked and ts_ns > now_ns + AHEAD_NS:
+            return []
         closed: list[BarsClosed] = []
-        for length_s in self._lengths_s:
+        for length_s in sorted(lengths_s):
             key = quote.symbol, length_s
             start_ns = ts_ns - ts_ns % (length_s * NS_PER_S)
             making = self._making.get(key)
             if making is None or start_ns > making.start_ns:
                 if making is not None:
                     closed += self._told(quote.symbol, length_s, making, now_ns)
-                self._making[key] = _Making(start_ns, quote)
+                self._making[key] = _Making(start_ns, now_ns, quote)
             elif start_ns == making.start_ns:
                 making.take(quote)
         return closed
@@ -95,6 +103,6 @@ class BarFacts:
                 atr_px=self._atr_now(symbol, policy, end_ns) if current else None,
                 interval_s=length_s,
                 bracket_id=name,
-                ts_event_ns=making.start_ns,
+                ts_event_ns=making.start_ns if self._clocked else making.begun_ns,
                 ts_received_ns=now_ns,
             )

@@ -18,6 +18,8 @@ from grodtd.execution.volatility_reading import bars_wanted, read_bars
 
 NS = 1_000_000_000
 HALF = Decimal("0.5")
+AHEAD_NS = 60 * NS
+"""A quote whose time lies further ahead of our clock is of no bar: a venue's slip would end every bar until then."""
 
 
 def lengths_wanted(policies: Iterable[Policy]) -> dict[int, int]:
@@ -115,6 +117,8 @@ class LiveBars:
             return
         self.last[quote.symbol] = quote
         ts_ns = quote.ts_event_ns or quote.ts_received_ns
+        if self._clocked and 0 < quote.ts_received_ns < ts_ns - AHEAD_NS:
+            return
         self.market_ns = max(self.market_ns, ts_ns)
         mid = (bid + ask) * HALF
         for series in self._by_symbol.get(quote.symbol) or self._begin(quote.symbol):

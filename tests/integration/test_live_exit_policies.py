@@ -8,6 +8,7 @@ import pytest
 from grodtd.config.loading import default_config_dir, load
 from grodtd.domain.events import TimerFired
 from grodtd.domain.market import Quote
+from grodtd.storage.memory import Disk
 from tests.integration.daemon_kit import living
 
 
@@ -98,5 +99,57 @@ def test_half_is_sold_on_the_way_and_the_stop_guards_the_rest(tmp_path, steps):
             assert await daemon.broker.position("X") == Decimal(5)
             await daemon.quote("103.01")
             await daemon.until(lambda: daemon.bracket("B1")["phase"] == "closed", "the rest is sold")
+
+    told(story())
+
+
+TRAIL = {"trailing.method": "percent", "trailing.amount": "0.02", "scale_out.rest": "run"}
+BY_BAR = {name.upper().replace(".", "__"): value for name, value in TRAIL.items()}
+
+
+class Hand:
+    """A clock moved by hand."""
+
+    def __init__(self):
+        self.ns = 1_700_002_800 * 1_000_000_000
+
+    def now_ns(self):
+        return self.ns
+
+
+async def goes_to(daemon, clock, *prices):
+    """Half an hour each, with the bars that are over told as the daemon does."""
+    for px in prices:
+        clock.ns += 1800 * 1_000_000_000
+        await daemon.quote(px)
+        daemon.daemon._tell_bars(daemon.daemon.bar_facts.over(clock.ns, clock.ns))
+        await daemon.daemon._settled()
+
+
+def test_a_trail_set_for_one_bracket_alone_has_its_bars(tmp_path):
+    """The configuration trails nothing, so only this bracket asks for bars."""
+
+    async def story():
+        clock = Hand()
+        async with living(tmp_path, clock=clock) as daemon:
+            await daemon.quote(100)
+            await daemon.protect(bracket_id="B1", settings=TRAIL)
+            await goes_to(daemon, clock, 102, 105, 110, 115, 120, 125)
+            assert daemon.bracket("B1")["stop_px"] == "117.6"  # 2 % below the last close, 120
+
+    told(story())
+
+
+@pytest.mark.parametrize("after", [{}, {**BY_BAR, "ATR__INTERVAL": "4h"}], ids=["trails nothing", "other bars"])
+def test_a_bracket_keeps_its_bars_though_the_configuration_changed(tmp_path, after):
+    async def story():
+        clock, disk = Hand(), Disk()
+        async with living(tmp_path, clock=clock, disk=disk, config=configured(**BY_BAR)) as daemon:
+            await daemon.quote(100)
+            await daemon.protect(bracket_id="B1")
+            await goes_to(daemon, clock, 102, 105)
+        async with living(tmp_path, clock=clock, disk=disk, config=configured(**after)) as daemon:
+            await goes_to(daemon, clock, 110, 115, 120, 125)
+            assert daemon.bracket("B1")["stop_px"] == "117.6"
 
     told(story())

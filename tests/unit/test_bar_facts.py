@@ -54,8 +54,29 @@ def test_symbols_do_not_mix():
 
 def test_nobody_lives_by_bars_so_none_are_told():
     assert played(facts_for(), quote(61, 100), quote(121, 101)) == []
-    assert not facts_for(policies=[Policy(atr=MINUTE)]).wanted
-    assert played(facts_for(("B1", TRAILS), policies=[Policy()]), quote(61, 100), quote(121, 101)) == []
+    assert played(facts_for(policies=[Policy(atr=MINUTE)]), quote(61, 100), quote(121, 101)) == []
+
+
+def test_a_bracket_has_the_bars_its_own_policy_asks_for():
+    facts = facts_for(("B1", TRAILS), policies=[Policy()])
+    [bar] = played(facts, quote(61, 100), quote(121, 101))
+    assert (bar.bid_high, bar.interval_s) == (100, 60)
+
+
+def test_a_quote_from_a_time_that_is_not_yet_ends_no_bar():
+    facts = facts_for(("B1", TRAILS))
+    slip = Quote("X", Decimal(150), Decimal(150), 9_000 * S, 63 * S)  # the venue's clock slipped, once
+    [bar] = played(facts, quote(61, 100), slip, quote(62, 103), quote(121, 101))
+    assert (bar.bid_high, bar.bid_close) == (103, 103)
+
+
+def test_a_bar_of_a_recorded_market_begins_when_we_see_it():
+    """Fills are timed by our clock: a bar of years ago is after the fill when it is seen after it."""
+    facts = BarFacts([TRAILS], lambda _: (("B1", TRAILS),), lambda *_: None, clocked=False)
+    year_s = 365 * 86_400
+    seen = [quote(61, 100), quote(121, 101), quote(181, 102)]
+    bars = [bar for one in seen for bar in facts.take(one, one.ts_event_ns + year_s * S)]
+    assert [bar.ts_event_ns // S - year_s for bar in bars] == [61, 121]
 
 
 def test_one_atr_for_all_is_told_once_and_several_each_to_its_own():

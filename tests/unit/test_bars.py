@@ -166,3 +166,10 @@ def test_a_reader_of_quotes_gets_its_own_symbols():
         await reader.aclose()
 
     asyncio.run(story())
+
+
+def test_a_quote_from_a_time_that_is_not_yet_is_of_no_bar():
+    """A venue's clock slipped once: what comes after it still makes bars."""
+    slip = Quote("X", Decimal(99), Decimal(99), 9_000 * NS, 30 * NS)
+    bars = watching(quote(0, 10), slip, quote(59, 12), quote(60, 11), quote(119, 11))
+    assert drawn(bars, 120) == [(0, 10, 12, 10, 12), (1, 11, 11, 11, 11)]
