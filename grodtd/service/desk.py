@@ -17,6 +17,7 @@ from grodtd.domain.ids import bracket_id_of_entry
 from grodtd.domain.money import ZERO, plain
 from grodtd.domain.orders import ExecutionReport, Leg, NewOrder, OrderReport, OrderType, Side
 from grodtd.domain.policy import Policy
+from grodtd.domain.risk import RiskLimits
 from grodtd.execution.asking import EntryRequest
 from grodtd.execution.trade_exit_service import TradeExitService
 from grodtd.runtime.bars import LiveBars
@@ -151,16 +152,28 @@ class Desk:
         return {"brackets": [self._view(await self._flatten(bracket_id, reason, "signal"))], "remarks": []}
 
     async def flatten_all(self, reason: str) -> Data:
-        """Get out of every open bracket."""
+        """Get out of every open bracket. Each is asked to leave before any answer is waited for.
+
+        Raises: NotDurable and the like - of the first that could not, when all were asked.
+        """
         names = [bracket.bracket_id for bracket in self._service.brackets()]
-        left = [await self._flatten(name, reason, settle=False) for name in names]
-        return {"brackets": [self._view(await self._settled(bracket.bracket_id)) for bracket in left], "remarks": []}
+        asked = await asyncio.gather(
+            *(self._flatten(name, reason, settle=False) for name in names), return_exceptions=True
+        )
+        for answer in asked:
+            ended = isinstance(answer, Refused) and answer.code == "ended"  # by itself, meanwhile: what was wanted
+            if isinstance(answer, BaseException) and not ended:
+                raise answer
+        return {"brackets": [self._view(await self._settled(name)) for name in names], "remarks": []}
 
     async def release(self, bracket_id: str, reason: str, *, keep_orders: bool) -> Data:
         """Hand a bracket's position back to its owner. Raises: Refused."""
         bracket = await self._durably(self._service.release(bracket_id, reason, keep_orders=keep_orders))
         words = "our exits stay at the venue" if keep_orders else "our exits are being cancelled"
-        return {"brackets": [self._view(bracket)], "remarks": [f"nobody looks after this position now; {words}"]}
+        remarks = [f"nobody looks after this position now; {words}"]
+        if any(order.leg is Leg.ENTRY and order.alive and order.cancel_wanted for order in bracket.orders):
+            remarks.append("what its entry has not filled is being cancelled")
+        return {"brackets": [self._view(bracket)], "remarks": remarks}
 
     async def pause(self, reason: str) -> Data:
         """Take no new brackets for entries to come."""
@@ -239,7 +252,7 @@ class Desk:
             px,
             bracket_id=bracket_id,
             strategy=strategy,
-            last_px=self._exit_px(symbol, side),
+            last_px=self._fresh_px(symbol, side),
             account_qty=await self._held(symbol),
         )
 
@@ -272,7 +285,7 @@ class Desk:
             stop_px=asked.stop_price,
             target_px=asked.target_price,
             condition=asked.condition,
-            last_px=self._exit_px(asked.symbol, side),
+            last_px=self._fresh_px(asked.symbol, side),
             account_qty=await self._held(asked.symbol),
             policy=self._policy_of(asked),
         )
@@ -366,6 +379,15 @@ class Desk:
     def _exit_px(self, symbol: str, side: Side) -> Decimal | None:
         quote = self._market.last.get(symbol)
         return None if quote is None else quote.exit_px(side)
+
+    def _fresh_px(self, symbol: str, side: Side) -> Decimal | None:
+        """The price on the exit side, where it is recent enough to say that a stop is hit already."""
+        quote = self._market.last.get(symbol)
+        limits = self._runner.turn.engine.risk.limits or RiskLimits()
+        max_age_ns = int(limits.quote_max_age_s * 1_000_000_000)
+        if quote is None or self._runner.clock.now_ns() - quote.ts_received_ns > max_age_ns:
+            return None
+        return quote.exit_px(side)
 
     def _policy_of(self, asked: ProtectRequest | OpenRequest) -> Policy | None:
         """The policy of one bracket alone, where keys were set for it. Raises: ConfigError, Refused."""

@@ -6,6 +6,7 @@ import errno
 import msgspec
 import pytest
 
+from grodtd.domain.market import Quote
 from grodtd.domain.orders import NewOrder, OrderType, Side
 from grodtd.monitoring import status_values
 from grodtd.runtime.bars import Warmth
@@ -119,6 +120,70 @@ def test_a_stop_the_market_has_passed_already_is_a_stop_that_was_hit(tmp_path):
             bracket = await daemon.protect(price=100, bracket_id="B1")  # its stop would be 98
             assert (bracket["phase"], bracket["exit_reason"]) == ("closed", "stop")
             assert await daemon.broker.position("X") == 0
+
+    told(story())
+
+
+def test_flatten_all_goes_on_though_one_ended_by_itself(tmp_path):
+    """B2's stop fills while B1 is asked to leave: B3 is asked all the same."""
+
+    async def story():
+        async with living(tmp_path) as daemon:
+            await daemon.quote(100)
+            for name in ("B1", "B2", "B3"):
+                await daemon.protect(bracket_id=name)
+            flatten = daemon.desk._service.flatten
+
+            async def too_late_for_b2(name, *rest, **more):
+                if name == "B2":
+                    await flatten("B2", "a second hand")
+                    await daemon.daemon._settled()
+                return await flatten(name, *rest, **more)
+
+            daemon.desk._service.flatten = too_late_for_b2
+            answer = await daemon.post("/v1/flatten", reason="get me out")
+            assert [bracket["phase"] for bracket in answer.json()["brackets"]] == ["closed"] * 3
+
+    told(story())
+
+
+def test_flatten_all_takes_all_in_while_the_disk_is_full(tmp_path):
+    async def story():
+        async with living(tmp_path, speak_within_s=0.05) as daemon:
+            await daemon.quote(100)
+            for name in ("B1", "B2", "B3"):
+                await daemon.protect(bracket_id=name)
+            full, commit = [True], daemon.daemon.journal.commit
+
+            async def failing():
+                if full:
+                    raise JournalUnavailable(errno.ENOSPC, "memory")
+                await commit()
+
+            daemon.daemon.journal.commit, daemon.runner._commit_retry_s = failing, 0.02
+            answer = await daemon.post("/v1/flatten", reason="get me out")
+            assert (answer.status_code, "Do not ask again" in answer.json()["detail"]) == (503, True)
+            full.clear()
+            await daemon.until(lambda: await_closed(daemon, "B1", "B2", "B3"), "all three leave")
+
+    told(story())
+
+
+def await_closed(daemon, *names):
+    return all(daemon.bracket(name)["phase"] == "closed" for name in names)
+
+
+def test_a_price_of_yesterday_says_of_no_stop_that_it_is_hit(tmp_path):
+    async def story():
+        async with living(tmp_path) as daemon:
+            await daemon.quote(90)
+            market = daemon.daemon.market
+            old = market.last["X"]
+            market.last["X"] = msgspec.structs.replace(old, ts_received_ns=old.ts_received_ns - 20 * 3600 * 10**9)
+            daemon.deaf_to(Quote)
+            await daemon.quote(100)  # the market is at 100; nothing told us
+            bracket = await daemon.protect(quantity=10, price=100, bracket_id="B1")
+            assert (bracket["phase"], bracket["protected_qty"]) == ("open", "10")
 
     told(story())
 
