@@ -142,7 +142,14 @@ class PaperAccount(SimulatedVenue):
         return self.adjust_position(symbol, side.sign * quantity, now_ns)
 
     def _write(self, *lines: Line) -> None:
-        os.write(self._fd, b"".join(self._encode(line) + b"\n" for line in lines))
+        data = b"".join(self._encode(line) + b"\n" for line in lines)
+        begun = os.fstat(self._fd).st_size
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError:  # the disk is full: half a line must not stand before the next
+            os.ftruncate(self._fd, begun)
+            raise
 
     def _read(self) -> list[Line]:
         data = self.path.read_bytes()

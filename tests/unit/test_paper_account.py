@@ -1,5 +1,7 @@
 """A paper account comes back as it was, however its process ended."""
 
+import resource
+import signal
 from decimal import Decimal
 
 import pytest
@@ -158,6 +160,24 @@ def play(venue, story, names, begun):
                     venue.bring(symbol, side, Decimal(size), Decimal(px), now_ns)
         except Refused:
             pass
+
+
+def test_half_a_line_that_found_no_room_is_taken_back(tmp_path):
+    """What a limit of file size lets through is written, and an error follows: the file is as it was before."""
+    path = tmp_path / "account"
+    venue = account(path)
+    venue.apply(order("one", Side.BUY, OrderType.LIMIT, 1, 40), 1)
+    whole = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, hard))
+        with pytest.raises(OSError, match="too large"):
+            venue.apply(order("two", Side.BUY, OrderType.LIMIT, 1, 40), 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize("profile", [MARGIN, PERP, SPOT_LOCKED, SPOT_OCO], ids=lambda profile: profile.name)
