@@ -43,8 +43,9 @@ SETTLED_S = 15.0
 """So long after the last fault a process has compared, and looks at prices again."""
 NEW_UNDERWAY = (OrderState.SENT, OrderState.UNSURE, OrderState.REPLACING)
 """States of orders of which a request may be on its way that makes a new one at the venue."""
-UNDERWAY_S = 2.0
-"""At the end of the calm, what the last tick set going arrives before both sides are compared."""
+UNDERWAY_S = 3.0
+"""At the end of the calm, what the last tick set going arrives before both sides are compared: also a stop's move that
+waited for its interval, two seconds where a stop is cancelled and placed again."""
 
 
 @dataclass
