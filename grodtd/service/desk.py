@@ -19,6 +19,7 @@ from grodtd.domain.orders import ExecutionReport, Leg, NewOrder, OrderReport, Or
 from grodtd.domain.policy import Policy
 from grodtd.domain.risk import RiskLimits
 from grodtd.execution.asking import EntryRequest
+from grodtd.execution.levels import check_given
 from grodtd.execution.trade_exit_service import TradeExitService
 from grodtd.runtime.bars import LiveBars
 from grodtd.runtime.runner import Runner
@@ -100,10 +101,12 @@ class Desk:
         else:
             if asked.price is None:
                 raise Refused("price is missing: what was it filled at? (or name its entry_order)", code="no_price")
+            _check_sides(asked, side, asked.price)
             name = asked.bracket_id or self._name_of(asked)
             held = await self._held(asked.symbol)
             if held is not None:
                 remarks = self._make_good(asked, side, asked.price, name, held)
+            remarks += self._far_off(asked, side, asked.price)
             await self._durably(self._hold(asked, side, asked.price, name))
         bracket = await self._settled(name)
         return {"brackets": [self._view(bracket)], "remarks": [*remarks, *_remarks(bracket)]}
@@ -389,6 +392,16 @@ class Desk:
             return None
         return quote.exit_px(side)
 
+    def _far_off(self, asked: ProtectRequest, side: Side, px: Decimal) -> list[str]:
+        """Say it when a fill's price is nowhere near the market: a digit may be missing, and levels follow from it."""
+        last_px, limits = self._fresh_px(asked.symbol, side), self._runner.turn.engine.risk.limits or RiskLimits()
+        if not last_px or abs(px - last_px) * 10_000 <= limits.collar_bps * last_px:
+            return []
+        away = plain(round(abs(px - last_px) / last_px * 100, 1))
+        return [
+            f"the price given, {plain(px)}, is {away} % from the last quote, {plain(last_px)}: levels follow from it"
+        ]
+
     def _policy_of(self, asked: ProtectRequest | OpenRequest) -> Policy | None:
         """The policy of one bracket alone, where keys were set for it. Raises: ConfigError, Refused."""
         return self._own_policy(asked.strategy, asked.symbol, asked.settings) if asked.settings else None
@@ -418,6 +431,17 @@ class Desk:
 def _check_name(name: str) -> None:
     if name == "all":
         raise Refused("no bracket can be called all: `flatten all` means every one", code="bad_id")
+
+
+def _check_sides(asked: ProtectRequest, side: Side, px: Decimal) -> None:
+    """A level typed on the wrong side would sell what is held, at once. Whoever asks can still correct it.
+
+    Raises: Refused.
+    """
+    try:
+        check_given(side, px, asked.stop_price, asked.target_price)
+    except Refused as refused:
+        raise Refused(f"{refused}; nothing was done, the position is as it was", code=refused.code) from None
 
 
 def _entry_of(bracket: Bracket) -> LegOrder:

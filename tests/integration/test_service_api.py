@@ -124,6 +124,21 @@ def test_a_stop_the_market_has_passed_already_is_a_stop_that_was_hit(tmp_path):
     told(story())
 
 
+def test_a_price_nowhere_near_the_market_is_said(tmp_path):
+    async def story():
+        async with living(tmp_path) as daemon:
+            await daemon.quote(647)
+            asked = {"symbol": "X", "side": "buy", "quantity": "10", "stop_price": "60", "target_price": "700"}
+            answer = await daemon.post("/v1/brackets", price="64.7", **asked)
+            assert "the price given, 64.7, is 90 % from the last quote, 647: levels follow from it" in str(
+                answer.json()
+            )
+            near = await daemon.post("/v1/brackets", **{**asked, "price": "646", "stop_price": "600"})
+            assert "from the last quote" not in str(near.json()["remarks"])
+
+    told(story())
+
+
 def test_flatten_all_goes_on_though_one_ended_by_itself(tmp_path):
     """B2's stop fills while B1 is asked to leave: B3 is asked all the same."""
 
@@ -310,6 +325,8 @@ def test_orphans_and_positions_nobody_looks_after(tmp_path):
         ("POST", "/v1/brackets", {"quantity": "0"}, 422, "bad_request", "quantity: must be above 0 (given: '0')"),
         ("POST", "/v1/brackets", {"quantity": "NaN"}, 422, "bad_request", "quantity"),
         ("POST", "/v1/brackets", {"price": "1e99"}, 422, "bad_request", "price: has too many digits"),
+        ("POST", "/v1/brackets", {"stop_price": "101"}, 422, "bad_stop", "the position is as it was"),
+        ("POST", "/v1/brackets", {"target_price": "99"}, 422, "bad_target", "must be a price above its entry 100"),
         ("POST", "/v1/brackets", {"stop": "98"}, 422, "bad_request", "stop: Extra inputs are not permitted"),
         ("POST", "/v1/brackets", {"bracket_id": "a b"}, 422, "bad_request", "bracket_id"),
         ("POST", "/v1/brackets", {"bracket_id": "all"}, 422, "bad_id", "`flatten all` means every one"),
