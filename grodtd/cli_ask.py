@@ -56,6 +56,6 @@ def present(data: Any, as_json: bool, lines: Iterable[RenderableType]) -> None:
     if as_json:
         print_json(data)
         return
-    screen = Console(width=screen_width())
+    screen = Console(width=screen_width(), emoji=False)
     for line in lines:
         screen.print(line, markup=False, highlight=False, soft_wrap=isinstance(line, str))

@@ -26,8 +26,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 
 from grodtd.domain.errors import ConfigError, DataError, GrodtdError, Refused
 
-console = Console()
-errors = Console(stderr=True)
+console = Console(emoji=False)
+errors = Console(stderr=True, emoji=False)
 
 ConfigDir = Annotated[
     Path | None,

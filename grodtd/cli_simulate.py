@@ -12,8 +12,8 @@ from grodtd.venue.profiles import PROFILES
 if TYPE_CHECKING:
     from grodtd.simulation.campaign import Campaign
 
-console = Console()
-errors = Console(stderr=True)
+console = Console(emoji=False)
+errors = Console(stderr=True, emoji=False)
 
 
 def simulate(
