@@ -186,15 +186,16 @@ def inputs_of(options: ReplayOptions, own: Configuration, tape: Tape, rows: Sequ
         data_tick=prices.tick if isinstance(prices, Bars) else prices.unit,
         quantity_step=finest_step(row.quantity for row in rows) if rows else ONE,
     )
+    entries = [_entry(row, prices, bars) for row in rows]
     return Inputs(
         options=options,
         configuration=own,
         prices=prices,
         bars=bars,
         instrument=instrument,
-        entries=[_entry(row, prices, bars) for row in rows],
+        entries=entries,
         entries_sha256=None if is_rule(options.entries) else _sha256(Path(options.entries)),
-        remarks=[*tape.remarks, *([remark] if remark else [])],
+        remarks=[*tape.remarks, *([remark] if remark else []), *_wrong_sides(entries)],
         dropped_prices=tape.dropped,
     )
 
@@ -235,6 +236,35 @@ def _entry(row: EntryRow, prices: Bars | Quotes, bars: Bars) -> Entry:
         strategy=row.strategy or "default",
         line=row.line,
     )
+
+
+def _wrong_sides(entries: Sequence[Entry]) -> list[str]:
+    """Say which entries give levels that take them out at once: more often swapped columns than meant."""
+
+    def told(what: str, levels: Sequence[Decimal | None], sign: int, then: str) -> list[str]:
+        wrong = [
+            entry.bracket_id
+            for entry, px in zip(entries, levels, strict=True)
+            if px is not None and (px - entry.px) * entry.side.sign * sign <= 0
+        ]
+        names = f"{', '.join(wrong[:5])}{' ...' if len(wrong) > 5 else ''}"
+        who = "1 entry gives" if len(wrong) == 1 else f"{len(wrong)} entries give"
+        return [f"{who} a {what} side of the entry's price ({names}): {then}"] if wrong else []
+
+    return [
+        *told(
+            "stop that is not on the losing",
+            [entry.stop_px for entry in entries],
+            -1,
+            "out at the next price, and in no figure in R",
+        ),
+        *told(
+            "target that is not on the winning",
+            [entry.target_px for entry in entries],
+            1,
+            "out at the next price, as its target",
+        ),
+    ]
 
 
 def _sha256(path: Path) -> str:

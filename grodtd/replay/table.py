@@ -7,6 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from grodtd.replay.report_format import MINUS, money
 from grodtd.replay.run import Replayed
 
 
@@ -22,7 +23,7 @@ def summary_table(replayed: Replayed) -> Iterator[RenderableType]:
         ("win rate", _percent(summary.win_rate)),
         ("expectancy", _number(summary.expectancy_r, "R")),
         ("profit factor", _number(summary.profit_factor)),
-        ("P&L", _number(summary.pnl)),
+        ("P&L", _money(summary.pnl)),
         ("total", _number(summary.total_r, "R")),
         ("deepest drawdown", _number(summary.max_drawdown_r, "R")),
         ("ambiguous bars", str(summary.ambiguous_bars)),
@@ -34,9 +35,9 @@ def summary_table(replayed: Replayed) -> Iterator[RenderableType]:
     for column in ("reason", "exits", "P&L", "R"):
         reasons.add_column(column, justify="left" if column == "reason" else "right")
     for reason, found in summary.by_exit_reason.items():
-        reasons.add_row(reason, str(found.exits), _number(found.pnl), _number(found.r))
+        reasons.add_row(reason, str(found.exits), _money(found.pnl), _number(found.r))
     yield reasons
-    models = ", ".join(f"{model} {_number(pnl)}" for model, pnl in facts.pnl_by_fill_model.items())
+    models = ", ".join(f"{model} {_money(pnl)}" for model, pnl in facts.pnl_by_fill_model.items())
     yield Text(f"P&L by fill model: {models}")
     for warning in facts.split_warnings[:5]:
         touched = facts.split_brackets.get(warning, ())
@@ -52,6 +53,11 @@ def _number(value: Decimal | None, unit: str = "") -> str:
     if value is None:
         return "-"
     return f"{value:,.2f}{' ' + unit if unit else ''}"
+
+
+def _money(value: Decimal | None) -> str:
+    """As the report writes it, with as many decimals as its size deserves, in signs every terminal has."""
+    return "-" if value is None else money(float(value)).replace(MINUS, "-")
 
 
 def _percent(value: Decimal | None) -> str:

@@ -395,12 +395,10 @@ class Desk:
     def _far_off(self, asked: ProtectRequest, side: Side, px: Decimal) -> list[str]:
         """Say it when a fill's price is nowhere near the market: a digit may be missing, and levels follow from it."""
         last_px, limits = self._fresh_px(asked.symbol, side), self._runner.turn.engine.risk.limits or RiskLimits()
-        if not last_px or abs(px - last_px) * 10_000 <= limits.collar_bps * last_px:
+        if not last_px or limits.collar_bps is None or abs(px - last_px) * 10_000 <= limits.collar_bps * last_px:
             return []
-        away = plain(round(abs(px - last_px) / last_px * 100, 1))
-        return [
-            f"the price given, {plain(px)}, is {away} % from the last quote, {plain(last_px)}: levels follow from it"
-        ]
+        there = f"{plain(round(abs(px - last_px) / last_px * 100, 1))} % from the last quote, {plain(last_px)}"
+        return [f"the price given, {plain(px)}, is {there}: levels follow from it"]
 
     def _policy_of(self, asked: ProtectRequest | OpenRequest) -> Policy | None:
         """The policy of one bracket alone, where keys were set for it. Raises: ConfigError, Refused."""

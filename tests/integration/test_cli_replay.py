@@ -175,3 +175,18 @@ def test_config_check_names_the_nearest_key_and_exits_with_2(tmp_path):
     assert done.returncode == 2
     assert "trade_exit.yaml:3" in done.stderr
     assert "trade_exit.atr.period" in done.stderr
+
+
+def test_levels_on_the_wrong_side_are_said_where_the_figures_are(tmp_path):
+    """Swapped columns, most often: such trades are out at once, and would pass for quick wins."""
+    entries = tmp_path / "entries.csv"
+    entries.write_text(
+        "time,symbol,side,quantity,bracket_id,stop_price,target_price\n"
+        "2001-01-05,AAPL,buy,10,swapped,90,1\n2003-01-03,AAPL,sell,10,fine,,\n"
+    )
+    done = grodtd("replay", REPO / "examples" / "AAPL-1d.csv.gz", "--entries", entries, "--out", tmp_path / "out")
+    said = " ".join(done.stdout.split())
+    remarks = json.loads((tmp_path / "out" / "summary.json").read_text())["remarks"]
+    for words in ("1 entry gives a stop that is not on the losing side", "a target that is not on the winning side"):
+        assert words in said
+        assert any(words in remark and "(swapped)" in remark for remark in remarks)
