@@ -10,10 +10,14 @@ from grodtd.domain.errors import GrodtdError
 class JournalCorrupt(GrodtdError):
     """The operator acts, before start: the journal is damaged. It was left as it is; stops at the venue stay."""
 
-    def __init__(self, place: str, problem: str, *, seq: int | None = None) -> None:
-        """Keep where the journal is, what is wrong, and the first record that cannot be trusted (None: not known)."""
+    def __init__(self, place: str, problem: str, *, seq: int | None = None, checked: bool = False) -> None:
+        """Keep where the journal is, what is wrong, and the first record that cannot be trusted (None: not known).
+
+        `checked`: all before it was proven just now, so that how far the journal is intact is told, not where to ask.
+        """
         where = f" at record {seq}" if seq is not None else ""
-        super().__init__(f"{place}: {problem}{where}. {_what_to_do(place)}")
+        so_far = _so_far(seq) if checked and seq is not None else ""
+        super().__init__(f"{place}: {so_far}{problem}{where}. {_what_to_do(place, checked=checked)}")
         self.place, self.problem, self.seq = place, problem, seq
 
 
@@ -66,13 +70,17 @@ class JournalUnavailable(GrodtdError, OSError):
         return str(self.args[1])
 
 
-def _what_to_do(place: str) -> str:
+def _so_far(seq: int) -> str:
+    return f"intact up to record {seq - 1}; " if seq > 1 else "no record is intact; "
+
+
+def _what_to_do(place: str, *, checked: bool) -> str:
     if "://" in place:
         return "Nothing was changed. Restore the database from a backup, or name an empty one to start from the venue."
+    verify = "" if checked else f"; `grodtd journal verify {place}` tells how far it is intact"
     return (
         "Nothing was changed. Restore a backup of this file, or put it aside with"
-        f" `grodtd journal set-aside {place}` and start again from what the venue holds;"
-        f" `grodtd journal verify {place}` tells how far it is intact."
+        f" `grodtd journal set-aside {place}` and start again from what the venue holds{verify}."
     )
 
 

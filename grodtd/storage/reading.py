@@ -4,6 +4,7 @@ Every record handed out is proven against the checksum of the one before it. Rec
 flat and no long read keeps SQLite's log from being recycled.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from grodtd.ports import Record
 from grodtd.storage.chain import GENESIS, verified
 from grodtd.storage.database import Database, driver
 from grodtd.storage.errors import JournalCorrupt, JournalNotFound
-from grodtd.storage.faults import translated
+from grodtd.storage.faults import explain, translated
 from grodtd.storage.migrate import check
 from grodtd.storage.snapshots import Snapshot, latest
 
@@ -79,7 +80,7 @@ def records(
         return
     last_seq, _ = head(database, connection)
     seq, previous = after_seq, _checksum_of(database, connection, after_seq)
-    while page := fetch(connection, database.sql(_ALL), seq, PAGE):
+    while page := _page(database, connection, seq):
         yield from verified(page, database.place, seq, previous)
         seq, previous = page[-1][0], page[-1][5]
     if seq < last_seq:
@@ -116,6 +117,33 @@ def fetch(connection: Connection, sql: str, *values: object) -> list[tuple[Any, 
         return list(cursor.fetchall())
     finally:
         cursor.close()
+
+
+def _page(database: Database, connection: Connection, after_seq: int) -> list[tuple[Any, ...]]:
+    """Return the next rows; where one of them cannot be read, those before it. Raises `JournalCorrupt` at that one."""
+    try:
+        return fetch(connection, database.sql(_ALL), after_seq, PAGE)
+    except sqlite3.Error as error:
+        if not isinstance(explain(error, database.place), JournalCorrupt):
+            raise
+    # A statement fails whole, for one record among thousands: which one is found by asking for one at a time.
+    rows: list[tuple[Any, ...]] = []
+    seq = after_seq
+    while len(rows) < PAGE:
+        try:
+            found = fetch(connection, _ALL, seq, 1)
+        except sqlite3.Error as error:
+            if rows:
+                return rows
+            ours = explain(error, database.place)
+            if not isinstance(ours, JournalCorrupt):
+                raise
+            raise JournalCorrupt(ours.place, ours.problem, seq=seq + 1) from error
+        if not found:
+            break
+        rows += found
+        seq = found[0][0]
+    return rows
 
 
 def _checksum_of(database: Database, connection: Connection, seq: int) -> bytes:

@@ -32,6 +32,13 @@ def verify(target: str | Path) -> Verified:
     `JournalNotFound`, `JournalTooNew`, `JournalUnavailable`.
     """
     database = Database(target)
+    try:
+        return _verified(database)
+    except JournalCorrupt as damage:
+        raise JournalCorrupt(damage.place, damage.problem, seq=damage.seq, checked=True) from damage
+
+
+def _verified(database: Database) -> Verified:
     remarks: tuple[str, ...] = ()
     if database.path is not None and database.path.exists():
         remarks = _check_log(database.path)
@@ -42,7 +49,8 @@ def verify(target: str | Path) -> Verified:
             # The chain proves the records; this proves that the index finds them all.
             faults = [row[0] for row in reading.fetch(connection, "PRAGMA integrity_check(10)")]
             if faults != ["ok"]:
-                raise JournalCorrupt(database.place, f"SQLite finds: {'; '.join(faults)}")
+                words = f"intact up to record {last_seq}, its last; SQLite finds: {'; '.join(faults)}"
+                raise JournalCorrupt(database.place, words)
     return Verified(last_seq, checksum.hex(), remarks)
 
 

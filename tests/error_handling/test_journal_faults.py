@@ -229,6 +229,32 @@ def test_the_refusal_says_where_and_what_to_do(closed, tmp_path):
     assert seqs(path, after_seq=7) == [8, 9, 10, 11, 12]  # `explain` still reads what can be trusted
 
 
+UNREADABLE = "kind = CAST(x'66FF' AS TEXT)"
+
+
+@pytest.mark.parametrize(
+    ("seq", "damage", "told"),
+    [
+        (7, UNREADABLE, "intact up to record 6; SQLite says: Could not decode to UTF-8 column 'kind'"),
+        (1, UNREADABLE, "no record is intact; SQLite says: Could not decode to UTF-8 column 'kind'"),
+        (12, "payload = '{}'", "intact up to record 11; a record"),
+    ],
+)
+def test_verify_answers_how_far_the_journal_is_intact_and_does_not_send_back_to_itself(
+    closed, tmp_path, seq, damage, told
+):
+    path = copy(closed, tmp_path)
+    raw = sqlite3.connect(path)
+    raw.execute(f"UPDATE records SET {damage} WHERE seq = {seq}")
+    raw.commit()
+    raw.close()
+    with pytest.raises(JournalCorrupt, match=f"at record {seq}\\. Nothing was changed") as refused:
+        upkeep.verify(path)
+    assert str(refused.value).startswith(f"{path}: {told}")
+    assert f"grodtd journal set-aside {path}" in str(refused.value)
+    assert "journal verify" not in str(refused.value)
+
+
 def test_another_programs_database_is_left_alone(tmp_path):
     path = tmp_path / "photos.db"
     raw = sqlite3.connect(path)
