@@ -301,6 +301,7 @@ class LiveDaemon:
             compared_ns=runner.compared_ns,
             quote_ns=runner.last_quote_ns,
             feed_over=self.player is not None and self.player.ended,
+            feed_waits=self.player is not None and self.player.waits,
         )
         open_now = [bracket for bracket in runner.brackets() if bracket.phase not in ENDED]
         return [

@@ -63,6 +63,8 @@ class FeedPlayer:
         self._settled, self._mark = settled, mark
         self.played = played
         self.market_ns: int | None = None
+        self.waits = False
+        """It plays at its recording's pace: what it has not played is not due yet, or follows at once."""
         self.ended = False
 
     def state(self) -> FeedState:
@@ -73,6 +75,14 @@ class FeedPlayer:
 
     async def run(self) -> None:
         """Play to the end."""
+        self.waits = self._speed.is_finite()
+        try:
+            await self._rows()
+        finally:
+            self.waits = False
+        self.ended = True
+
+    async def _rows(self) -> None:
         loop = asyncio.get_running_loop()
         begun_s, first_ns, marked_s = loop.time(), None, loop.time()
         for quote in self._recording.quotes:
@@ -92,7 +102,8 @@ class FeedPlayer:
                 marked_s = loop.time()
                 self._mark(self.played)
         self._mark(self.played)
-        self.ended = True
+        if self._speed.is_finite():
+            await self._settled()  # its last row is heard of before it counts as over
 
 
 def quotes_of_bar(bid: Bar, ask: Bar, interval_ns: int) -> tuple[Quote, ...]:

@@ -51,6 +51,8 @@ class Heard(msgspec.Struct, frozen=True):
     """The last quote of any symbol."""
     feed_over: bool = False
     """Prices come from a recording, and it is at its end."""
+    feed_waits: bool = False
+    """Prices come from a recording, and it has none that is due: it was night, or nobody traded."""
 
 
 def orders_silent(heard: Heard, brackets: Iterable[Bracket], bound_s: float) -> list[Trouble]:
@@ -90,9 +92,9 @@ def prices_silent(
     """Return what there is to say of prices: one trouble for all of them, or one for each symbol that is frozen.
 
     Serious where something is open, in a market that is not closed: its levels watched here cannot trigger. Where
-    nothing is open, prices that came and stopped are worth a warning.
+    nothing is open, prices that came and stopped are worth a warning. What a recording does not have is not missed.
     """
-    if not heard.link_up:
+    if not heard.link_up or heard.feed_waits:
         return []
     bound_ns, over = int(bound_s * NS), " (the feed is over)" if heard.feed_over else ""
     listening_ns = max(heard.begun_ns, heard.link_ns)

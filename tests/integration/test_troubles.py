@@ -13,8 +13,10 @@ import msgspec
 from grodtd.config.daemon_schema import DaemonSettings
 from grodtd.config.loading import default_config_dir, load
 from grodtd.domain.errors import Refused
+from grodtd.domain.market import Quote
 from grodtd.domain.orders import ExecutionReport
 from grodtd.runtime.clocks import NO_CLOCK, LoopClock, VenueClock
+from grodtd.runtime.feed import FeedPlayer, Recording
 from grodtd.simulation.virtual_time import run_virtually
 from grodtd.storage.errors import JournalUnavailable
 from tests.integration.daemon_kit import living
@@ -131,6 +133,33 @@ def test_prices_freeze_while_a_position_is_open(tmp_path):
             await quotes(world, 100, 2)
             assert (await world.get("/v1/status")).json()["verdict"] == "all protected: 10 X"
             assert len(lines(world, "prices_silent")) == len(lines(world, "prices_silent_over")) == 1
+
+    run_virtually(story())
+
+
+def test_a_recorded_night_is_no_silence_and_the_end_of_the_recording_is(tmp_path):
+    """A feed at its recorded pace: ten hours without a row, one more row, and it is over."""
+
+    async def story():
+        async with daemon(tmp_path) as world:
+            await world.protect(bracket_id="B1", stop_price="90")
+            first_ns = world.daemon.clock.now_ns()
+            rows = [Quote("X", Decimal(100), Decimal(100), first_ns + hours * 3600 * 10**9) for hours in (0, 10)]
+            world.daemon.player = player = FeedPlayer(
+                Recording("days.csv", "days", len(rows), iter(rows)),
+                world.broker.feed,
+                settled=world.daemon._settled,
+                mark=lambda _: None,
+            )
+            playing = asyncio.create_task(player.run())
+            await asyncio.sleep(9 * 3600)
+            assert (player.played, (await world.get("/v1/status")).json()["silent"]) == (1, [])
+            await playing
+            assert not lines(world, "prices_silent")
+            await asyncio.sleep(62)
+            status = (await world.get("/v1/status")).json()
+            assert status["silent"] == ["prices"]
+            assert "(the feed is over): levels watched here cannot trigger" in status["verdict"]
 
     run_virtually(story())
 

@@ -80,6 +80,39 @@ def test_the_pace(told, speed, came):
     assert played(speed, 100, 160, 160, 400) == came, told
 
 
+@pytest.mark.parametrize(("speed", "waits"), [("60", True), ("Infinity", False)])
+def test_a_paced_recording_waits_for_its_rows_until_it_is_over(speed, waits):
+    async def story(loop):
+        heard = []
+        player = FeedPlayer(
+            recording(100, 36_100),
+            lambda _: heard.append(player.waits),
+            speed=Decimal(speed),
+            settled=lambda: asyncio.sleep(7),
+            mark=lambda _: None,
+        )
+        heard.append(player.waits)
+        await player.run()
+        assert [*heard, player.waits] == [False, waits, waits, False]
+
+    run(story)
+
+
+def test_a_recording_that_breaks_off_does_not_wait():
+    async def story(loop):
+        def rows():
+            yield quote(1)
+            raise OSError("the disk is gone")
+
+        broken = Recording("r.csv", "r", 2, rows())
+        player = FeedPlayer(broken, lambda _: None, settled=lambda: asyncio.sleep(0), mark=lambda _: None)
+        with pytest.raises(OSError, match="the disk is gone"):
+            await player.run()
+        assert (player.waits, player.ended) == (False, False)
+
+    run(story)
+
+
 def test_several_recordings_are_one_market_in_time_order():
     both = merged([recording(1, 5, 9, name="a"), recording(2, 5, 8, name="b", symbol="Y")])
     assert (both.source, both.name, both.total) == ("a.csv, b.csv", "a+b", 6)

@@ -27,7 +27,7 @@ def open_(symbol="X", *, since=600, phase=Phase.OPEN):
 
 def heard(*, begun=3600, **times):
     names = {"link": "link_ns", "report": "report_ns", "untold": "untold_ns", "compared": "compared_ns"}
-    plain = {name: value for name, value in times.items() if name in ("link_up", "feed_over")}
+    plain = {name: value for name, value in times.items() if name in ("link_up", "feed_over", "feed_waits")}
     given = {names.get(name, "quote_ns"): ago(value) for name, value in times.items() if name not in plain}
     return Heard(NOW, ago(begun), **given, **plain)
 
@@ -72,6 +72,8 @@ FLOWING = {"X": 2, "Y": 2}
             [open_()],
             {"": "the last quote came 61 s ago (the feed is over): levels"},
         ),
+        ("it is night in the recording", heard(quote=61, feed_waits=True), {"X": 61}, [open_()], {}),
+        ("the recording has none of it yet", heard(feed_waits=True), {}, [open_(since=61)], {}),
         ("none has ever come", heard(), {}, [open_(since=61)], {"": "no quote has come yet: levels"}),
         ("none has come yet", heard(), {}, [open_(since=59)], {}),
         ("one of two is frozen", heard(quote=2), {"X": 61, "Y": 2}, [open_(), open_("Y")], {"X": "quote of X came 61"}),
@@ -101,6 +103,7 @@ def test_prices(told, when, quotes, brackets, expected):
         ("they came and stopped", heard(quote=61), "X", True),
         ("they never came", heard(), "X", False),
         ("the recording is over", heard(quote=61, feed_over=True), "X", False),
+        ("it is night in the recording", heard(quote=61, feed_waits=True), "X", False),
         ("the market is closed", heard(quote=61), "Z", False),
     ],
 )
