@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from grodtd.config.calendars import calendar_code
 from grodtd.domain.money import plain
 
 MOST_DECIMALS = 18
@@ -197,6 +198,7 @@ TimeOfDay = Annotated[
 Calendar = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9/_]{1,16}$"),
+    AfterValidator(calendar_code),
     Kind("a calendar's code such as XNYS", str),
 ]
 _FREE_NAME = "1 to 32 characters without blanks and without __"

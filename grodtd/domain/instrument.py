@@ -7,6 +7,11 @@ import msgspec
 
 from grodtd.domain.money import ONE, ZERO, floor_to
 
+ALWAYS_OPEN = "24/7"
+"""The calendar of a market that never closes."""
+CURRENCIES = ("FX", "24/5")
+"""The calendar of the currency market, in its two spellings."""
+
 
 class FeeAsset(StrEnum):
     """Where the venue takes its fee: from the money side, or out of the coins themselves."""

@@ -3,7 +3,8 @@
 import numpy as np
 
 from grodtd.domain.errors import ConfigError
-from grodtd.runtime.sessions import ALWAYS_OPEN, sessions
+from grodtd.domain.instrument import ALWAYS_OPEN
+from grodtd.runtime.sessions import sessions
 
 
 def is_closed(calendar: str, now_ns: int, *, at_first_ns: int = 0) -> bool:

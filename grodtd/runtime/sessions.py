@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from grodtd.domain.errors import ConfigError
 from grodtd.domain.events import AccountDaysLoaded, SessionsLoaded
-from grodtd.domain.instrument import Instrument
+from grodtd.domain.instrument import ALWAYS_OPEN, CURRENCIES, Instrument
 from grodtd.domain.policy import NS_PER_S, Policy
 
 DAY_NS = 86_400 * NS_PER_S
@@ -29,8 +29,6 @@ LOOK_AHEAD_NS = 30 * DAY_NS
 LONGEST_CLOSURE = timedelta(days=25)
 """How far beyond a range the market's next opening is looked for: no holidays last longer."""
 
-ALWAYS_OPEN = "24/7"
-CURRENCIES = ("FX", "24/5")
 FX_HOLIDAYS = {(12, 25), (1, 1)}
 """Month and day of sessions the currency market does not hold."""
 

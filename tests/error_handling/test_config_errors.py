@@ -1,10 +1,13 @@
 """What an operator reads when a configuration cannot be taken: one line each, all at once, nothing loaded."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from grodtd.config import load, run_check
+from grodtd.config.calendars import COMMON, calendar_code
 from grodtd.domain.errors import ConfigError
 
 WHOLE = "a whole number from 1 to 1000"
@@ -384,3 +387,66 @@ def test_check_prints_every_problem_and_ends_with_2(tmp_path, monkeypatch):
     assert status == 2
     assert json.loads(text)["ok"] is False
     assert len(json.loads(text)["problems"]) == 2
+
+
+# ---------------------------------------------------------------- calendars
+
+CODE = "allowed: a calendar's code such as XNYS, or null"
+NOBODYS = "is not allowed (no calendar has this code"
+QQQ = "instruments:\n  symbols:\n    QQQ: {tick_size: 0.01, lot_size: 1}\n"
+
+
+@pytest.fixture
+def library():
+    """The library that knows the exchanges' calendars; an extra."""
+    return pytest.importorskip("exchange_calendars")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        (
+            "instruments.yaml",
+            QQQ.replace("}", ",\n      calendar: NASDQ}"),
+            f"4: instruments.symbols.QQQ.calendar: 'NASDQ' {NOBODYS}; nearest: NASDAQ); {CODE}",
+        ),
+        (
+            "instruments.yaml",
+            "instruments:\n  defaults:\n    calendar: xnys\n",
+            f"3: instruments.defaults.calendar: 'xnys' {NOBODYS}; nearest: XNYS); {CODE}",
+        ),
+        (
+            "risk_limits.yaml",
+            "risk_limits:\n  day_calendar: QQ_QQQQQQ\n",
+            f"2: risk_limits.day_calendar: 'QQ_QQQQQQ' {NOBODYS}); {CODE}",
+        ),
+    ],
+)
+def test_a_calendar_that_nobody_keeps_is_refused_where_it_stands(library, problems, name, text, line):
+    assert problems({name: text}) == [f"configs/{name}:{line}"]
+
+
+def test_a_variable_names_no_unknown_calendar_either(library, problems):
+    (line,) = problems({"risk_limits.yaml": "{}"}, environ={"GRODTD_RISK_LIMITS__DAY_CALENDAR": "XNYX"})
+    assert f"'XNYX' {NOBODYS}; nearest: XNYS)" in line
+
+
+@pytest.mark.parametrize("code", [*sorted(COMMON), "us_futures", "XICE"])
+def test_every_market_there_is_may_be_named(library, code):
+    assert calendar_code(code) == code
+    assert code in {"FX", *library.get_calendar_names()}
+
+
+def test_without_the_library_of_calendars_nobody_can_tell_and_any_code_stands(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "exchange_calendars", None)  # Python then refuses to import it
+    (tmp_path / "risk_limits.yaml").write_text("risk_limits:\n  day_calendar: XNYX\n")
+    assert load(tmp_path, environ={}).risk.limits.day_calendar == "XNYX"
+
+
+def test_the_usual_calendars_are_checked_without_loading_their_library():
+    program = (
+        "import sys; from grodtd.config import default_config_dir, load; load(default_config_dir(), environ={});"
+        "print('exchange_calendars' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
