@@ -15,8 +15,9 @@ from decimal import Decimal
 from pathlib import Path as FilePath
 from typing import NamedTuple
 
-from grodtd.config.layers import Origin, complaint, dotted, quoted
+from grodtd.config.layers import Layer, Origin, complaint, dotted, quoted
 from grodtd.config.policy_file import Base, NamedPolicy, lay
+from grodtd.config.resolve import RISK_REWARD, TRADE_EXIT
 from grodtd.config.text import Document, Leaf, Path, Problem, Scalar, parse, scalar
 from grodtd.domain.errors import ConfigError
 from grodtd.domain.money import plain
@@ -66,6 +67,10 @@ class Grid(NamedTuple):
         """Every setting, the last axis going fastest."""
         return itertools.product(*(axis.values for axis in self.axes))
 
+    def places(self, setting: Setting) -> tuple[int, ...]:
+        """Where a setting's values stand on their axes; settings come in the order of these."""
+        return tuple(axis.values.index(value) for axis, value in zip(self.axes, setting, strict=True))
+
     def policy(self, setting: Setting, base: Base) -> NamedPolicy:
         """Return one setting as a policy on a configuration. Raises: ConfigError - its values clash."""
         leaves = dict(self.common)
@@ -78,9 +83,10 @@ class Grid(NamedTuple):
 
 
 def read_grid(path: FilePath | str, base: Base) -> Grid:
-    """Read a grid file and try every value of every axis once, on its own.
+    """Read a grid file and make sure of the configuration of every setting it spans.
 
-    Raises: ConfigError with every problem, one line each (whoever wrote the file mends it); OSError.
+    Raises: ConfigError with every problem of single values, one line each, or else what is wrong with the first setting
+    whose values clash (whoever wrote the file mends it); OSError.
     """
     shown = str(path)
     document = _without_dots(parse(FilePath(path).read_bytes()))
@@ -111,6 +117,7 @@ def read_grid(path: FilePath | str, base: Base) -> Grid:
         problems = _refused(grid, base)
     if problems:
         raise ConfigError([words for _, words in sorted(problems)])
+    _raise_first_clash(grid, base)
     return grid
 
 
@@ -137,6 +144,41 @@ def _refused(grid: Grid, base: Base) -> list[tuple[int, str]]:
             for words in error.problems:
                 told.setdefault(words, place)
     return [(place, words) for words, place in told.items()]
+
+
+def _raise_first_clash(grid: Grid, base: Base) -> None:
+    """Try every combination of values that can clash. Raises: ConfigError, of the first setting that does.
+
+    Every rule of `config/rules.py` is between keys of one block. So it is enough to try each block's combinations, on
+    a configuration of that block alone, and 10,000 settings of two blocks may take but 200 tries.
+    """
+    suspects = []
+    for block in dict.fromkeys(axis.path[0] for axis in grid.axes):
+        axes = tuple(axis for axis in grid.axes if axis.path[0] == block)
+        if len(axes) == 1:
+            continue  # its values were tried one by one
+        alone = Grid(grid.shown, axes, {path: leaf for path, leaf in grid.common.items() if path[0] == block})
+        only = Base(
+            [_of_block(layer, block) for layer in base.files], _of_block(base.environment, block), base.configuration
+        )
+        for setting in alone.settings():
+            try:
+                alone.policy(setting, only)
+            except ConfigError:
+                clash = dict(zip(axes, setting, strict=True))
+                suspects.append(tuple(clash.get(axis, axis.values[0]) for axis in grid.axes))
+                break
+    for setting in sorted(suspects, key=grid.places):
+        grid.policy(setting, base)  # raises
+
+
+def _of_block(layer: Layer, block: str) -> Layer:
+    """Keep what a layer says of one block of the exit policy, whichever strategy or symbol it says it for."""
+    above = (RISK_REWARD, TRADE_EXIT)
+    return layer._replace(
+        settings={path: each for path, each in layer.settings.items() if path[:1] in above and block in path},
+        blocks={path: each for path, each in layer.blocks.items() if path[:1] in above},
+    )
 
 
 def _without_dots(document: Document) -> Document:

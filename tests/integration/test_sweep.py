@@ -1,5 +1,6 @@
 """A sweep's every cell is the replay with that setting; it says what is wrong with a grid, and goes on where it was."""
 
+import shutil
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -8,14 +9,17 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from grodtd.cli import app
 from grodtd.config.policy_file import read_base
+from grodtd.config.text import Leaf, scalar
 from grodtd.domain.errors import ConfigError, DataError
 from grodtd.replay.inputs import ReplayOptions
 from grodtd.replay.run import run
 from grodtd.replay.summary import summarize
 from grodtd.replay.sweep import Interrupted, at_setting, job_of, sweep
-from grodtd.replay.sweep_grid import read_grid
+from grodtd.replay.sweep_grid import Axis, Grid, read_grid
 from grodtd.replay.sweep_judge import Ranked, Verdict
 from grodtd.replay.sweep_tasks import How, parts, run_part, trades_of
 from grodtd.replay.sweep_words import verdict
@@ -214,6 +218,82 @@ def test_what_is_wrong_with_a_grid_is_said_with_its_line(tmp_path, grid, words):
     with pytest.raises(ConfigError) as told:
         read_grid(tmp_path / "grid.yaml", read_base("configs", None, {}))
     assert any(words in line and "grid.yaml" in line for line in told.value.problems), told.value.problems
+
+
+CLASHING = {
+    "two axes": {"trailing.method": "chandelier, percent", "trailing.amount": "0.02, 3"},
+    "another block between": {"trailing.method": "atr, ticks", "atr.period": "5, 9", "trailing.amount": "2, 0.5"},
+    "a bound": {"risk_reward.base_ratio": "2.6, 3", "atr.period": "5, 9", "risk_reward.max_ratio": "5, 2.8"},
+    "with what all share": {
+        "risk_reward.max_ratio": "1.9",
+        "risk_reward.min_ratio": "1, 1.8",
+        "risk_reward.base_ratio": "1.8, 1.7",
+    },
+    "three steps of a strategy": {
+        "scale_out.steps.1R": "0.2, 0.4",
+        "scale_out.steps.2R": "0.1, 0.3",
+        "scale_out.steps.3R": "0.1, 0.3",
+    },
+    "two blocks": {
+        "trailing.method": "atr, percent",
+        "scale_out.steps.1R": "0.2, 0.4",
+        "scale_out.steps.2R": "0.2, 0.4",
+        "trailing.amount": "0.1, 2",
+    },
+}
+
+
+def grid_file(path, keys) -> Path:
+    lines = (f"{key}: [{values}]" if "," in values else f"{key}: {values}" for key, values in keys.items())
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def what_trying_every_setting_tells(path, keys, base):
+    """The problems of the first setting that has any."""
+    axes, common = [], {}
+    for line, (key, values) in enumerate(keys.items(), 1):
+        where, found = tuple(key.split(".")), tuple(scalar(value) for value in values.split(", "))
+        if len(found) > 1:
+            axes.append(Axis(where, found, line))
+        else:
+            common[where] = Leaf(found[0], line)
+    grid = Grid(str(path), tuple(axes), common)
+    for setting in grid.settings():
+        try:
+            grid.policy(setting, base)
+        except ConfigError as error:
+            return error.problems
+    return []
+
+
+@pytest.mark.parametrize("keys", CLASHING.values(), ids=CLASHING)
+def test_the_first_setting_whose_values_clash_is_told_when_the_grid_is_read(tmp_path, keys):
+    """As trying them all tells it, where a strategy and a symbol differ from the rest."""
+    config = Path(shutil.copytree("configs", tmp_path / "configs"))
+    written = (config / "trade_exit.yaml").read_text()
+    written = written.replace("  strategies: {}", "  strategies: {fast: {scale_out: {steps: {4R: 0.1}}}}")
+    written = written.replace("  symbols: {}", "  symbols: {SPY: {scale_out: {steps: {5R: 0.2}}}}")
+    (config / "trade_exit.yaml").write_text(written)
+    base = read_base(config, None, {})
+    path = grid_file(tmp_path / "grid.yaml", keys)
+    with pytest.raises(ConfigError) as told:
+        read_grid(path, base)
+    assert told.value.problems == what_trying_every_setting_tells(path, keys, base)
+
+
+def test_a_grid_whose_values_clash_ends_with_status_2_and_touches_nothing(tmp_path):
+    grid = grid_file(tmp_path / "grid.yaml", CLASHING["two axes"])
+    done = CliRunner().invoke(
+        app,
+        [
+            *("sweep", "examples/AAPL-1d.csv.gz", "--entries", "every:500", "--config", "configs"),
+            *("--grid", str(grid), "--out", str(tmp_path / "out"), "--jobs", "1"),
+        ],
+    )
+    assert done.exit_code == 2
+    assert "grid.yaml:2: trailing.amount: 3 does not go with method percent" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_ranges_hold_the_values_a_trader_means(tmp_path):
