@@ -1,11 +1,15 @@
 """What is said about a sweep, in a terminal and on its page."""
 
+from collections.abc import Iterable
+
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from grodtd.config.layers import quoted
 from grodtd.config.text import Scalar
 from grodtd.replay.compare_stats import FEWEST_BLOCKS, Interval
 from grodtd.replay.sweep import Swept
+from grodtd.replay.sweep_grid import Axis
 from grodtd.replay.sweep_judge import Verdict, values_of
 
 NONE = "\N{EN DASH}"
@@ -13,6 +17,8 @@ NONE = "\N{EN DASH}"
 
 LINES = 5
 """Settings shown in a terminal; the page has more."""
+NARROWEST = 24
+"""Characters for a setting: a long one goes on below, by whole words, so that every figure has its place."""
 
 
 def figure(value: float | None, digits: int = 3) -> str:
@@ -36,28 +42,37 @@ def shown(value: Scalar) -> str:
 
 def setting_words(swept: Swept, number: int | None) -> str:
     """Name a setting: `multiplier 2, base_ratio 1.5`; a key in full where two end alike."""
-    if number is None:
-        return NONE
-    grid = swept.job.grid
+    return NONE if number is None else _named(swept, number, swept.job.grid.axes)
+
+
+def _named(swept: Swept, number: int, axes: Iterable[Axis]) -> str:
+    """Name what a setting has on some of the axes."""
+    grid, chosen = swept.job.grid, set(axes)
     ends = [axis.path[-1] for axis in grid.axes]
     return ", ".join(
         f"{axis.path[-1] if ends.count(axis.path[-1]) == 1 else axis.name} {shown(value)}"
         for axis, value in zip(grid.axes, values_of(grid, number), strict=True)
+        if axis in chosen
     )
 
 
 def best_table(swept: Swept) -> Table:
-    """Return the best settings as a table for a terminal."""
-    table = Table(title="Best by expectancy", title_justify="left")
-    for axis in swept.job.grid.axes:
-        widest = max(len(shown(value)) for value in axis.values)
-        table.add_column(axis.path[-1], overflow="fold", min_width=widest)
+    """Return the best settings as a table for a terminal, 80 characters wide or more.
+
+    What is the same under every setting stands once, above it.
+    """
+    axes = swept.job.grid.axes
+    varied = [axis for axis in axes if len(axis.values) > 1] or list(axes)
+    held = _named(swept, 0, [axis for axis in axes if axis not in varied])
+    title = f"Best by expectancy{f', all with {held}' if held else ''}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("setting", overflow="fold", min_width=NARROWEST)
     for name in ("trades", "mean R", "95%", "near by", "factor"):
         table.add_column(name, justify="right", no_wrap=True)
     for each in swept.verdict.best[:LINES]:
         figures = each.figures
         table.add_row(
-            *(shown(value) for value in values_of(swept.job.grid, each.number)),
+            _named(swept, each.number, varied),
             f"{figures.count:,}",
             figure(figures.expectancy_r),
             between(each.interval),

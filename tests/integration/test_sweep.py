@@ -1,5 +1,6 @@
 """A sweep's every cell is the replay with that setting; it says what is wrong with a grid, and goes on where it was."""
 
+import io
 import shutil
 from dataclasses import replace
 from decimal import Decimal
@@ -9,12 +10,15 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from grodtd.cli import app
 from grodtd.config.policy_file import read_base
 from grodtd.config.text import Leaf, scalar
 from grodtd.domain.errors import ConfigError, DataError
+from grodtd.domain.orders import Side
+from grodtd.replay.compare_stats import Interval
 from grodtd.replay.inputs import ReplayOptions
 from grodtd.replay.run import run
 from grodtd.replay.summary import summarize
@@ -22,7 +26,7 @@ from grodtd.replay.sweep import Interrupted, at_setting, job_of, sweep
 from grodtd.replay.sweep_grid import Axis, Grid, read_grid
 from grodtd.replay.sweep_judge import Ranked, Verdict
 from grodtd.replay.sweep_tasks import How, parts, run_part, trades_of
-from grodtd.replay.sweep_words import verdict
+from grodtd.replay.sweep_words import best_table, verdict
 from grodtd.venue.bar_matching import FillModel
 from tests.integration.test_kernels_equal_engine import CASES as ALL
 from tests.twin.product import write_bars, write_config, write_entries
@@ -192,6 +196,60 @@ def test_why_there_is_no_interval_is_said():
         "settings made 1.044 R a trade over 53 trades (no interval: fewer than 10 stretches of overlapping trades): "
         "not told apart from luck."
     )
+
+
+def judged(axes, best=(), **more):
+    """What came of a sweep as far as words need it."""
+    grid = Grid("grid.yaml", tuple(Axis(tuple(name.split(".")), values, 1) for name, values in axes.items()), {})
+    found = {"windows": [], "forward_r": None, "forward_count": 0, "forward_interval": None, "ranked": grid.size}
+    sides = found | more
+    entries = [SimpleNamespace(side=side) for side in sides.pop("sides", (Side.BUY, Side.SELL))]
+    job = SimpleNamespace(grid=grid, inputs=SimpleNamespace(entries=entries))
+    return SimpleNamespace(job=job, verdict=Verdict(list(best), **sides))
+
+
+def ranked(number, interval=None):
+    figures = SimpleNamespace(count=1234, expectancy_r=-10.125, profit_factor=12.5)
+    return Ranked(number, figures, interval, -10.25)
+
+
+def printed(table, width=80) -> list[str]:
+    screen = Console(width=width, file=io.StringIO())
+    screen.print(table)
+    return [line.strip() for line in screen.file.getvalue().splitlines()]
+
+
+FIVE = {
+    "trailing.method": ("chandelier",),
+    "trailing.amount": (2, Decimal("2.5")),
+    "atr.multiplier": (1, Decimal("1.25")),
+    "atr.period": (14, 21),
+    "time_exit.unprofitable_after_bars": (100, 200),
+    "risk_reward.base_ratio": (1, 2),
+}
+
+
+class TestTheBestInATerminal:
+    def test_five_axes_leave_room_for_every_figure_at_80_characters(self):
+        lines = printed(best_table(judged(FIVE, [ranked(31, Interval(-10.125, -12.375))])))
+        told = "\n".join(lines)
+        assert lines[0] == "Best by expectancy, all with method chandelier"
+        assert lines[2].split() == ["setting", "trades", "mean", "R", "95%", "near", "by", "factor"]
+        figures = ("1,234", "-10.125", "-10.125 to -12.375", "-10.250", "12.50")
+        assert all(f" {figure}" in lines[4] for figure in figures), told
+        words = " ".join(line[:24].strip() for line in lines[4:])
+        setting = "amount 2.5, multiplier 1.25, period 21, unprofitable_after_bars 200, base_ratio 2"
+        assert words.strip() == setting, told
+
+    def test_a_wide_one_has_a_setting_on_one_line(self):
+        assert printed(best_table(judged(FIVE, [ranked(0)])), 200)[4].startswith(
+            "amount 2, multiplier 1, period 14, unprofitable_after_bars 100, base_ratio 1 "
+        )
+
+    def test_of_one_setting_alone_its_values_are_shown(self):
+        lines = printed(best_table(judged({"atr.multiplier": (2,), "atr.period": (14,)}, [ranked(0)])))
+        assert lines[4].startswith("multiplier 2, period 14 ")
+        assert "all with" not in lines[0]
 
 
 GRID_ERRORS = [
