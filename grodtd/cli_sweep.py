@@ -76,7 +76,7 @@ def sweep(
         with progress_bar() as bar:
             swept = work.sweep(job, out, jobs=jobs, progress=bar, runner=runner)
         if isinstance(swept, work.Interrupted):
-            fail(Exit.FAILED, f"stopped at {swept.done:,} of {swept.settings:,} settings: run it again to go on")
+            fail(Exit.FAILED, f"stopped, settings done: {swept.done:,} of {swept.settings:,}; run it again to go on")
         assert isinstance(swept, work.Swept)
         write_page(out / "sweep.html", swept)
         _print(swept)

@@ -23,6 +23,7 @@ from grodtd.replay.entries import is_rule
 from grodtd.replay.inputs import Inputs, ReplayOptions, prepare
 from grodtd.replay.prices import Bars
 from grodtd.replay.processes import deaf_children
+from grodtd.replay.report_format import counted
 from grodtd.replay.sweep_figures import Figures, figures_of
 from grodtd.replay.sweep_grid import Grid
 from grodtd.replay.sweep_judge import Verdict, judge
@@ -84,7 +85,7 @@ def estimate(job: Job, jobs: int) -> str:
     if how is not How.WALK:
         memory = prices * 3.0 * jobs
     return (
-        f"{size:,} settings x {entries:,} entries: {words}; "
+        f"{counted(size, 'setting')} x {counted(entries, 'entry', 'entries')}: {words}; "
         f"at most some {150 * (1 if how is How.WALK else jobs) + memory / MEGABYTE:,.0f} MB of memory"
     )
 
@@ -130,17 +131,19 @@ def sweep(
 
 def _remarks(job: Job, how: Iterable[str]) -> list[str]:
     said = list(job.inputs.remarks)
-    counted = Counter(how)
+    number = Counter(how)
     words = {
         How.WALK.value: "in one walk along the prices",
         How.KERNELS.value: "by compiled loops, one by one",
         How.ENGINE.value: "by the engine, one by one",
     }
-    said.append("; ".join(f"{counted[name]:,} settings answered {words[name]}" for name in words if counted[name]))
+    said.append(
+        "; ".join(f"{counted(number[name], 'setting')} answered {words[name]}" for name in words if number[name])
+    )
     said += _own_ratio(job)
     given = sum(entry.stop_px is not None for entry in job.inputs.entries)
     if given:
-        said.append(f"{given} of {len(job.inputs.entries)} entries bring a stop of their own: it is kept everywhere")
+        said.append(f"entries with a stop of their own: {given} of {len(job.inputs.entries)}; it is kept everywhere")
     if is_rule(job.inputs.options.entries) and any(axis.path == ("atr", "period") for axis in job.grid.axes):
         said.append(f"{job.inputs.options.entries} begins after the longest ATR period of the grid")
     return said

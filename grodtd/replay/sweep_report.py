@@ -9,7 +9,7 @@ from pathlib import Path
 import grodtd
 from grodtd.replay.compare_stats import FEWEST_BLOCKS
 from grodtd.replay.prices import iso_ms
-from grodtd.replay.report_format import escaped
+from grodtd.replay.report_format import counted, escaped
 from grodtd.replay.report_page import asset, filled, security_policy
 from grodtd.replay.sweep import Swept
 from grodtd.replay.sweep_figures import WINDOWS, Figures
@@ -31,6 +31,20 @@ MAPS: tuple[tuple[str, str, Measured, float, int], ...] = (
 )
 """Title, what it says, the figure (more is better), where neither gain nor loss is, decimals."""
 
+HINDSIGHT = (
+    '<p class="note">Chosen with hindsight. An effect that is real is shared by the settings next to it on the '
+    "grid.</p>"
+)
+CHOSEN = (
+    '<p class="note">At the start of each window the setting that had been best until then is chosen; its own trades '
+    "in the window judge it.</p>"
+)
+ONE_AT_A_TIME = ", of one setting at a time: they do not account for its having been chosen among many"
+WINDOWS_CUT = (
+    f"For the walk forward the entries are cut into {WINDOWS} windows of one size; only trades that had ended "
+    "when a window began count as its past."
+)
+
 
 def write_page(path: str | Path, swept: Swept) -> None:
     """Write the page to `path`, replacing what is there. Raises OSError when the file cannot be written."""
@@ -40,7 +54,8 @@ def write_page(path: str | Path, swept: Swept) -> None:
 def page_html(swept: Swept) -> str:
     """Return the page as text. Same sweep, same bytes."""
     job, grid = swept.job, swept.job.grid
-    title = f"{job.inputs.prices.symbol}: {len(job.inputs.entries):,} entries under {grid.size:,} settings"
+    entries = counted(len(job.inputs.entries), "entry", "entries")
+    title = f"{job.inputs.prices.symbol}: {entries} under {counted(grid.size, 'setting')}"
     return filled(
         "sweep.html",
         policy=escaped(security_policy()),
@@ -53,7 +68,7 @@ def page_html(swept: Swept) -> str:
         forward=_forward(swept),
         maps="\n".join(_map(swept, *one) for one in MAPS),
         axes=_axes(swept),
-        assumptions=_assumptions(),
+        assumptions=_assumptions(swept),
         origin=_origin(swept),
         footer=escaped(f"grodtd {grodtd.__version__}"),
     )
@@ -66,7 +81,9 @@ def _facts(pairs: Sequence[tuple[str, str]]) -> str:
 def _masthead(swept: Swept, title: str) -> str:
     inputs, grid = swept.job.inputs, swept.job.grid
     time_ns = inputs.prices.time_ns
-    lead = f"{iso_ms(int(time_ns[0]))[:10]} to {iso_ms(int(time_ns[-1]))[:10]} UTC, {len(inputs.prices):,} prices"
+    lead = (
+        f"{iso_ms(int(time_ns[0]))[:10]} to {iso_ms(int(time_ns[-1]))[:10]} UTC, {counted(len(inputs.prices), 'price')}"
+    )
     axes = " x ".join(f"{axis.name} ({len(axis.values)})" for axis in grid.axes)
     about = [
         ("Axes", axes),
@@ -116,11 +133,13 @@ def _best(swept: Swept) -> str:
     if not rows:
         return f'<p class="note">No setting has {FEWEST} closed trades.</p>'
     head = ("Setting", "Trades", "Expectancy R", "95 %", "Neighbours R", "Profit factor", "Sum of R", "Drawdown R")
-    return _table(head, rows, "Best settings")
+    return (HINDSIGHT if swept.job.grid.size > 1 else "") + _table(head, rows, "Best settings")
 
 
 def _forward(swept: Swept) -> str:
     found = swept.verdict
+    if swept.job.grid.size == 1:
+        return '<p class="note">The grid has one setting.</p>'
     rows = [
         [
             f"from {iso_ms(window.begins_ns)[:10]}: {setting_words(swept, window.number)}",
@@ -139,7 +158,7 @@ def _forward(swept: Swept) -> str:
          f"{found.forward_count:,}", NONE]
     )  # fmt: skip
     head = ("Window and setting chosen", "Its past R", "Trades", "Its own R", "Trades", "Best in hindsight R")
-    return _table(head, rows, "Walk forward")
+    return CHOSEN + _table(head, rows, "Walk forward")
 
 
 def _shown_axes(swept: Swept) -> tuple[int, int | None]:
@@ -181,7 +200,11 @@ def _map(swept: Swept, title: str, says: str, measure: Measured, even: float, di
         for at, (axis, value) in enumerate(zip(grid.axes, held, strict=True))
         if at not in (across, down)
     ]
-    note = f"{says} The best setting is framed." + (f" Held: {', '.join(others)}." if others else "")
+    note = (
+        says
+        + (" The best setting is framed." if grid.size > 1 else "")
+        + (f" Held: {', '.join(others)}." if others else "")
+    )
     return (
         f'<section class="panel"><h2>{escaped(title)}</h2><p class="note">{escaped(note)}</p>'
         f'<div class="scroll" tabindex="0" role="group" aria-label="{escaped(title)}"><table class="heat"><caption>'
@@ -216,19 +239,17 @@ def _axes(swept: Swept) -> str:
     return f'<div class="bars">{"".join(tables)}</div>'
 
 
-def _assumptions() -> str:
+def _assumptions(swept: Swept) -> str:
+    several = swept.job.grid.size > 1
     said = (
         "Every setting is what grodtd replay would give with it; each entry is followed to its own exit.",
         f"Settings with fewer than {FEWEST} closed trades are not ranked.",
         (
-            "Intervals are BCa bootstrap intervals over blocks as long as trades overlap, of one setting at a time: "
-            f"they do not account for its having been chosen among many. With fewer than {FEWEST_BLOCKS} stretches of "
+            "Intervals are BCa bootstrap intervals over blocks as long as trades overlap"
+            f"{ONE_AT_A_TIME if several else ''}. With fewer than {FEWEST_BLOCKS} stretches of "
             "overlapping trades there is none."
         ),
-        (
-            f"For the walk forward the entries are cut into {WINDOWS} windows of one size; only trades that had ended "
-            "when a window began count as its past."
-        ),
+        *([WINDOWS_CUT] if several else []),
         "R is the initial risk a trade planned; money is after fees, R before them.",
     )
     return "<ul>" + "".join(f"<li>{escaped(words)}</li>" for words in said) + "</ul>"

@@ -8,6 +8,7 @@ from rich.table import Table
 from grodtd.config.layers import quoted
 from grodtd.config.text import Scalar
 from grodtd.replay.compare_stats import FEWEST_BLOCKS, Interval
+from grodtd.replay.report_format import counted
 from grodtd.replay.sweep import Swept
 from grodtd.replay.sweep_grid import Axis
 from grodtd.replay.sweep_judge import Verdict, values_of
@@ -64,7 +65,8 @@ def best_table(swept: Swept) -> Table:
     axes = swept.job.grid.axes
     varied = [axis for axis in axes if len(axis.values) > 1] or list(axes)
     held = _named(swept, 0, [axis for axis in axes if axis not in varied])
-    title = f"Best by expectancy{f', all with {held}' if held else ''}"
+    name = "Best by expectancy" if swept.job.grid.size > 1 else "The setting"
+    title = f"{name}{f', all with {held}' if held else ''}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("setting", overflow="fold", min_width=NARROWEST)
     for name in ("trades", "mean R", "95%", "near by", "factor"):
@@ -83,16 +85,28 @@ def best_table(swept: Swept) -> Table:
 
 
 def verdict(swept: Swept) -> str:
-    """Say in a sentence or two whether the best setting is more than luck."""
+    """Say in a few sentences whether the best setting is more than luck."""
     found = swept.verdict
     if not found.best:
         return "No setting has enough closed trades to be ranked."
     best = found.best[0]
-    first = (
-        f"The best of {found.ranked:,} settings made {figure(best.figures.expectancy_r)} R a trade "
-        f"({_sure(best.interval)}), chosen with hindsight: of many settings one is always best."
-    )
-    return f"{first} {_forward(found)}"
+    made = f"made {figure(best.figures.expectancy_r)} R a trade ({_sure(best.interval)})"
+    if swept.job.grid.size == 1:
+        said = [f"The setting {made}."]
+    elif found.ranked == 1:
+        said = [f"The only setting with enough closed trades to be ranked {made}.", _forward(found)]
+    else:
+        hindsight = "chosen with hindsight: of many settings one is always best"
+        said = [f"The best of {found.ranked:,} settings {made}, {hindsight}.", _forward(found)]
+    return " ".join([*said, *_one_sided(swept)])
+
+
+def _one_sided(swept: Swept) -> list[str]:
+    """Say what a market that rises or falls does to entries of one side, where there are no others."""
+    sides = {entry.side for entry in swept.job.inputs.entries}
+    if len(sides) != 1:
+        return []
+    return [f"All entries {sides.pop().value}: one-sided entries carry the market's own drift, whatever the setting."]
 
 
 def _sure(found: Interval | None) -> str:
@@ -107,11 +121,11 @@ def _forward(found: Verdict) -> str:
         return "There are too few trades to choose on the past and judge on the future."
     told = (
         f"Chosen on the past and judged on the future, the settings made {figure(found.forward_r)} R a trade "
-        f"over {found.forward_count:,} trades ({_sure(found.forward_interval)})"
+        f"over {counted(found.forward_count, 'trade')} ({_sure(found.forward_interval)})"
     )
     low = None if found.forward_interval is None else found.forward_interval.low
     if low is not None and low > 0:
-        return f"{told}: an edge that held."
+        return f"{told}: above zero out of sample."
     if found.forward_r <= 0:
-        return f"{told}: nothing of it held."
-    return f"{told}: not told apart from luck."
+        return f"{told}: not above zero out of sample."
+    return f"{told}: not told apart from zero out of sample."

@@ -22,9 +22,10 @@ from grodtd.replay.compare_stats import Interval
 from grodtd.replay.inputs import ReplayOptions
 from grodtd.replay.run import run
 from grodtd.replay.summary import summarize
-from grodtd.replay.sweep import Interrupted, at_setting, job_of, sweep
+from grodtd.replay.sweep import Interrupted, at_setting, estimate, job_of, sweep
 from grodtd.replay.sweep_grid import Axis, Grid, read_grid
 from grodtd.replay.sweep_judge import Ranked, Verdict
+from grodtd.replay.sweep_report import page_html
 from grodtd.replay.sweep_tasks import How, parts, run_part, trades_of
 from grodtd.replay.sweep_words import best_table, verdict
 from grodtd.venue.bar_matching import FillModel
@@ -187,17 +188,6 @@ class TestOfApple:
         assert not any("of its own, 1.8" in words for words in self.swept(tmp_path, "atr.multiplier: [1, 2]\n").remarks)
 
 
-def test_why_there_is_no_interval_is_said():
-    best = Ranked(0, SimpleNamespace(expectancy_r=1.437), None, None)
-    words = verdict(SimpleNamespace(verdict=Verdict([best], [], 1.044, 53, None, 45)))
-    assert words == (
-        "The best of 45 settings made 1.437 R a trade (no interval: fewer than 10 stretches of overlapping trades), "
-        "chosen with hindsight: of many settings one is always best. Chosen on the past and judged on the future, the "
-        "settings made 1.044 R a trade over 53 trades (no interval: fewer than 10 stretches of overlapping trades): "
-        "not told apart from luck."
-    )
-
-
 def judged(axes, best=(), **more):
     """What came of a sweep as far as words need it."""
     grid = Grid("grid.yaml", tuple(Axis(tuple(name.split(".")), values, 1) for name, values in axes.items()), {})
@@ -250,6 +240,60 @@ class TestTheBestInATerminal:
         lines = printed(best_table(judged({"atr.multiplier": (2,), "atr.period": (14,)}, [ranked(0)])))
         assert lines[4].startswith("multiplier 2, period 14 ")
         assert "all with" not in lines[0]
+
+
+MULTIPLIERS = {"atr.multiplier": tuple(range(1, 46))}
+FEW = "no interval: fewer than 10 stretches of overlapping trades"
+
+
+class TestTheVerdict:
+    def test_why_there_is_no_interval_is_said(self):
+        words = verdict(judged(MULTIPLIERS, [ranked(0)], forward_r=1.044, forward_count=53))
+        assert words == (
+            f"The best of 45 settings made -10.125 R a trade ({FEW}), chosen with hindsight: of many settings one is "
+            "always best. Chosen on the past and judged on the future, the settings made 1.044 R a trade over 53 "
+            f"trades ({FEW}): not told apart from zero out of sample."
+        )
+
+    @pytest.mark.parametrize(
+        ("forward_r", "interval", "words"),
+        [
+            (0.5, Interval(0.1, 0.9), ": above zero out of sample."),
+            (0.5, Interval(-0.1, 0.9), ": not told apart from zero out of sample."),
+            (-0.5, Interval(-0.9, 0.1), ": not above zero out of sample."),
+        ],
+    )
+    def test_the_future_is_spoken_of_with_care(self, forward_r, interval, words):
+        swept = judged(MULTIPLIERS, [ranked(0)], forward_r=forward_r, forward_count=1, forward_interval=interval)
+        assert verdict(swept).endswith(f" over 1 trade (95% {interval.low:.3f} to {interval.high:.3f}){words}")
+
+    def test_one_setting_was_not_chosen(self):
+        swept = judged({"atr.multiplier": (2,)}, [ranked(0)], forward_r=1.0, forward_count=53)
+        assert verdict(swept) == f"The setting made -10.125 R a trade ({FEW})."
+        assert printed(best_table(swept))[0] == "The setting"
+
+    def test_the_only_one_that_could_be_ranked_is_not_the_best(self):
+        words = verdict(judged(MULTIPLIERS, [ranked(0)], ranked=1))
+        assert words.startswith("The only setting with enough closed trades to be ranked made -10.125 R a trade")
+
+    def test_entries_of_one_side_carry_the_markets_drift(self):
+        one_sided = "All entries buy: one-sided entries carry the market's own drift, whatever the setting."
+        for axes in (MULTIPLIERS, {"atr.multiplier": (2,)}):
+            assert verdict(judged(axes, [ranked(0)], sides=[Side.BUY, Side.BUY])).endswith(f" {one_sided}")
+            assert "drift" not in verdict(judged(axes, [ranked(0)], sides=[Side.BUY, Side.SELL]))
+
+
+def test_one_entry_under_one_setting_is_spoken_of_as_one(tmp_path):
+    market = covered(bars_scenario(3))
+    one = replace(market, entries=market.entries[:1])
+    job = job_in(tmp_path, one, "atr.multiplier: [2]\n")
+    swept = sweep(job, tmp_path / "out")
+    assert estimate(job, 1).startswith("1 setting x 1 entry: ")
+    assert any(words.startswith("1 setting answered ") for words in swept.remarks)
+    page = page_html(swept)
+    assert ": 1 entry under 1 setting</h1>" in page
+    for chosen in ("hindsight", "best until then", "best setting is framed", "chosen among many", "1 settings"):
+        assert chosen not in page
 
 
 GRID_ERRORS = [
