@@ -8,7 +8,10 @@ from grodtd.execution.terms import Terms
 
 
 def next_deadline_ns(bracket: Bracket, terms: Terms, now_ns: int) -> int | None:
-    """When this bracket wants to be looked at even if nothing happens; None: never. What is past is due at once."""
+    """When this bracket wants to be looked at even if nothing happens; None: never.
+
+    A deadline that is past is due at once; of a frozen bracket, which may not be able to meet it, once it thaws.
+    """
     if bracket.phase in ENDED and bracket.phase is not Phase.RELEASED:
         return None
     due_ns: int | None = None
@@ -24,7 +27,9 @@ def next_deadline_ns(bracket: Bracket, terms: Terms, now_ns: int) -> int | None:
             due_ns = at_ns
     # Only a timer acts on these, and clears or renews them: one that is past already is owed all the same.
     for at_ns in (bracket.entry_deadline_ns, bracket.reconcile_at_ns, bracket.leave_at_ns, bracket.move_at_ns):
-        if at_ns is not None and (due_ns is None or at_ns < due_ns):
+        if at_ns is None or (bracket.frozen_reason and at_ns <= now_ns):
+            continue
+        if due_ns is None or at_ns < due_ns:
             due_ns = at_ns
     for order in bracket.orders:
         state = order.state

@@ -303,6 +303,8 @@ class Engine(EngineState):
         if not bracket.frozen_reason:
             step.tell(NoteKind.FROZEN, Severity.ALARM, why=str(surprise))
             frozen = self._manager.ask_to_reconcile(step, replace(bracket, frozen_reason=str(surprise)))
+        elif bracket.reconcile_at_ns is not None and bracket.reconcile_at_ns <= now_ns:
+            frozen = self._manager.ask_to_reconcile(step, bracket)  # its own timer is what was not understood
         for tried in self._ways_to_book(frozen, terms, fact):
             trial = Step(now_ns, bracket.bracket_id)
             try:

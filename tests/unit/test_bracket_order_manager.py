@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grodtd.domain.bracket import ExitState
 from grodtd.domain.errors import Refused
 from grodtd.domain.events import TimerFired
 from grodtd.domain.instrument import Instrument
 from grodtd.domain.orders import OrderStatus
 from grodtd.domain.policy import BracketOrdersPolicy, Policy, TimeExitPolicy
 from grodtd.execution.invariants import loosened, violations
+from grodtd.execution.oco_emulator import TABLE, Trigger
 from tests.unit.engine_kit import AMENDS, NO_STOPS, PAIRS, PERP, STOPS, S, Trade, both_sides
 from tests.walks.mutants import catcher, mutants, unneeded_rows
 
@@ -128,6 +130,21 @@ def test_an_entry_that_fills_a_piece_at_its_deadline_is_called_off_all_the_same(
     trade.now_ns += 61 * S
     trade.fills("entry1", 1)
     assert "cancel entry1" in trade.tell(TimerFired(trade.now_ns, trade.now_ns))
+
+
+def test_a_deadline_a_frozen_bracket_cannot_meet_waits_and_wakes_nobody_again_and_again(monkeypatch):
+    """The table lacks the row for leaving: the trade's hour is over, and each try is a surprise."""
+    trade = Trade(STOPS, policy=Policy(time_exit=TimeExitPolicy(after_s=Decimal(60))), sane=False)
+    trade.acks("stop1")
+    with monkeypatch.context() as broken:
+        broken.delitem(TABLE, (ExitState.LEAVE, Trigger.BUSY))
+        trade.wait(120)  # it asks to be compared with the venue, and again every half minute
+        assert trade.bracket.frozen_reason
+        assert trade.engine.next_deadline_ns > trade.now_ns
+        assert "reconcile" in " ".join(trade.wait(31))
+        assert trade.cover.protected_qty == 10
+    trade.reconciled()
+    assert "cancel stop1" in trade.tell(TimerFired(trade.now_ns, trade.now_ns))
 
 
 @both_sides
